@@ -1,0 +1,93 @@
+package tasks
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// UnknownError says that a state could not be told; the step ends as "unknown",
+// never as "ok" or "skipped".
+type UnknownError struct {
+	// Why is shown to the operator: "container 900 is stopped".
+	Why string
+}
+
+func (e *UnknownError) Error() string { return e.Why }
+
+// RefusedError says that a critical change was left undone because the operator
+// has not agreed to it.
+type RefusedError struct {
+	// What was refused: "destroying container 900".
+	What string
+	// Flag is what would allow it: "--allow-destroy 900".
+	Flag string
+	// Instead is what has to be done first, or can be done instead.
+	Instead string
+}
+
+func (e *RefusedError) Error() string { return e.text(e.What + " is refused") }
+
+// Note is the note of a change that a run would refuse. Change.Held finds it.
+func (e *RefusedError) Note() string { return e.text(noteRefused) }
+
+func (e *RefusedError) text(begin string) string {
+	switch {
+	case e.Flag != "" && e.Instead != "":
+		return begin + " without " + e.Flag + "; or " + e.Instead
+	case e.Flag != "":
+		return begin + " without " + e.Flag
+	case e.Instead != "":
+		return begin + ": " + e.Instead
+	}
+	return begin
+}
+
+// CommandError is a program that ended with a status other than 0, or that claimed
+// success and did not deliver.
+type CommandError struct {
+	// Argv of the program.
+	Argv []string
+	// Code is its exit status.
+	Code int
+	// Stderr is the end of what it said, at most 20 lines.
+	Stderr string
+}
+
+func (e *CommandError) Error() string {
+	s := fmt.Sprintf("run %s: exit status %d", strings.Join(e.Argv, " "), e.Code)
+	if e.Stderr != "" {
+		s += ": " + e.Stderr
+	}
+	return s
+}
+
+// Failed turns the outcome of a program into an error: nil for status 0. It fits
+// around Host.Run: a program that could not be started keeps its error.
+func Failed(c Cmd, out Output, err error) error {
+	if err != nil || out.Code == 0 {
+		return err
+	}
+	return &CommandError{Argv: c.Argv, Code: out.Code, Stderr: lastLines(out, 20)}
+}
+
+// lastLines is the end of what a program said on stderr or, where it said nothing
+// there, on stdout.
+func lastLines(out Output, n int) string {
+	text := strings.TrimSpace(string(out.Stderr))
+	if text == "" {
+		text = strings.TrimSpace(string(out.Stdout))
+	}
+	lines := strings.Split(text, "\n")
+	if len(lines) > n {
+		lines = lines[len(lines)-n:]
+	}
+	return strings.Join(lines, "\n")
+}
+
+// asRefused finds a refusal in the chain of an error.
+func asRefused(err error) (*RefusedError, bool) {
+	var r *RefusedError
+	ok := errors.As(err, &r)
+	return r, ok
+}

@@ -1,0 +1,163 @@
+package tasks
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// Status is how a step ended. There are no others.
+type Status string
+
+// The statuses of a step.
+const (
+	StatusOK          Status = "ok"
+	StatusChanged     Status = "changed"
+	StatusWouldChange Status = "would change"
+	StatusFailed      Status = "failed"
+	// StatusSkipped steps were not tried, or not finished, for the reason in Why.
+	StatusSkipped Status = "skipped"
+	// StatusUnknown steps could not tell the state, for the reason in Why.
+	StatusUnknown Status = "unknown"
+)
+
+// Cause says why a step did not simply end well, for programs that branch on it.
+type Cause string
+
+// The causes.
+const (
+	CauseNone Cause = ""
+	// CauseNeed: a step that it needs did not end well.
+	CauseNeed Cause = "need"
+	// CauseRefused: a critical change was not agreed to.
+	CauseRefused Cause = "refused"
+	// CausePending: written on the host, waits for a restart that is not allowed.
+	CausePending Cause = "pending"
+	// CauseCanceled: the operator stopped the run.
+	CauseCanceled Cause = "canceled"
+	// CauseTimeout: the step took longer than it may.
+	CauseTimeout Cause = "timeout"
+	// CauseNotApplied: the properties still differ after Apply reported success.
+	CauseNotApplied Cause = "not applied"
+)
+
+// Result is the outcome of one step.
+type Result struct {
+	Status Status `json:"status"`
+	// Why explains every status but ok and changed.
+	Why   string `json:"why,omitempty"`
+	Cause Cause  `json:"cause,omitempty"`
+	// Changes were made or, in a check, would be made.
+	Changes Diff `json:"changes,omitempty"`
+	// Remaining still differs after the step: pending, refused or not applied.
+	Remaining Diff `json:"remaining,omitempty"`
+	// Data is what the step was asked to find out; only facts and exec have it.
+	Data json.RawMessage `json:"data,omitempty"`
+	// DurationMS is the time the step took, in milliseconds.
+	DurationMS int64 `json:"duration_ms"`
+}
+
+// Event is one thing that happened on one machine. Exactly one of Started, Log and
+// Result is set.
+type Event struct {
+	// Time is the machine's own clock.
+	Time time.Time `json:"time"`
+	// Step is the ID of the step.
+	Step string `json:"step"`
+	// Started is set when the step begins.
+	Started *Started `json:"started,omitempty"`
+	// Log is a line that a program printed or a task says.
+	Log *Log `json:"log,omitempty"`
+	// Result ends the step.
+	Result *Result `json:"result,omitempty"`
+}
+
+// Started announces a step.
+type Started struct {
+	// Index counts from 1 to Total.
+	Index int `json:"index"`
+	Total int `json:"total"`
+}
+
+// Log is one line of text, at most 8 KiB.
+type Log struct {
+	// Stream is "stdout", "stderr" (of a program) or "task".
+	Stream string `json:"stream"`
+	Text   string `json:"text"`
+}
+
+// Validate refuses an event that is not exactly one thing.
+func (e Event) Validate() error {
+	set := 0
+	for _, is := range []bool{e.Started != nil, e.Log != nil, e.Result != nil} {
+		if is {
+			set++
+		}
+	}
+	if set != 1 {
+		return fmt.Errorf("validate event of step %q: %d of started, log, result are set, want 1", e.Step, set)
+	}
+	if e.Step == "" {
+		return fmt.Errorf("validate event: no step")
+	}
+	return nil
+}
+
+// Scope is what a task may use beside its Host: the job's consent, the values of
+// secrets, and a way to say what it is doing. It travels in the context.
+type Scope struct {
+	// Consent is what the operator agreed to.
+	Consent Consent
+	// Secrets holds values by name.
+	Secrets map[string]string
+	// Log receives lines of text; nil drops them.
+	Log func(Log)
+	// Data receives what the step was asked to find out; nil drops it.
+	Data func(json.RawMessage)
+}
+
+type scopeKey struct{}
+
+// WithScope returns a context that carries s.
+func WithScope(ctx context.Context, s Scope) context.Context {
+	return context.WithValue(ctx, scopeKey{}, s)
+}
+
+// ScopeOf returns the scope in ctx; without one, the zero scope, which allows
+// nothing and drops what it is told.
+func ScopeOf(ctx context.Context) Scope {
+	s, _ := ctx.Value(scopeKey{}).(Scope)
+	return s
+}
+
+// ConsentOf is what the operator agreed to.
+func ConsentOf(ctx context.Context) Consent { return ScopeOf(ctx).Consent }
+
+// Logf says what a task is doing, for people.
+func Logf(ctx context.Context, format string, args ...any) {
+	if log := ScopeOf(ctx).Log; log != nil {
+		log(Log{Stream: "task", Text: fmt.Sprintf(format, args...)})
+	}
+}
+
+// SetData hands over what the step was asked to find out.
+func SetData(ctx context.Context, v any) error {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode result: %w", err)
+	}
+	if set := ScopeOf(ctx).Data; set != nil {
+		set(raw)
+	}
+	return nil
+}
+
+// SecretValue returns the value behind a reference. An unknown name is an error.
+func SecretValue(ctx context.Context, name string) (string, error) {
+	v, ok := ScopeOf(ctx).Secrets[name]
+	if !ok {
+		return "", fmt.Errorf("find secret %q: it did not travel with the job", name)
+	}
+	return v, nil
+}

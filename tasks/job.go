@@ -1,0 +1,90 @@
+package tasks
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Step is one thing to check and, in a run, to converge. A step holds references
+// to secrets, never their values.
+type Step struct {
+	// ID is unique within a job and names the thing: "lxc:900", "file:/etc/motd".
+	ID string `json:"id"`
+	// Kind is the family that the spec belongs to.
+	Kind string `json:"kind"`
+	// Needs lists the IDs of steps that must end well first.
+	Needs []string `json:"needs,omitempty"`
+	// Tags select steps with --tags and --skip-tags.
+	Tags []string `json:"tags,omitempty"`
+	// TimeoutS bounds the whole step, in seconds; 0 means the job's default.
+	TimeoutS int `json:"timeout_s,omitempty"`
+	// Spec is the JSON of the family's Spec.
+	Spec json.RawMessage `json:"spec"`
+}
+
+// Mode says what a job may do to the machine.
+type Mode string
+
+// The modes of a job.
+const (
+	// ModeCheck reads only; `phoenix check` and `phoenix run --dry-run` use it.
+	ModeCheck Mode = "check"
+	// ModeRun checks, applies what differs and checks again.
+	ModeRun Mode = "run"
+)
+
+// Job is everything that one machine is asked to do, in one message.
+type Job struct {
+	// RunID names the run that the job belongs to, the same on every host.
+	RunID string `json:"run_id"`
+	// Operator is who asked, for the lock and the journal: "ann@laptop".
+	Operator string `json:"operator,omitempty"`
+	// Mode is what the job may do.
+	Mode Mode `json:"mode"`
+	// Steps in any order; Needs decides.
+	Steps []Step `json:"steps"`
+	// Secrets holds the values behind the references in the steps, by name.
+	Secrets map[string]string `json:"secrets,omitempty"`
+	// Consent is what the operator agreed to beforehand.
+	Consent Consent `json:"consent,omitzero"`
+	// StepTimeoutS bounds a step that has no bound of its own; 0 means an hour.
+	StepTimeoutS int `json:"step_timeout_s,omitempty"`
+}
+
+// Consent is what the operator agreed to before the job was sent. The zero value
+// agrees to nothing that is critical.
+type Consent struct {
+	// Destroy lists the CTIDs that may be destroyed or replaced.
+	Destroy []int `json:"destroy,omitempty"`
+	// Restart allows containers and services to be restarted where a change needs it.
+	Restart bool `json:"restart,omitempty"`
+	// Reboot allows the machine itself to be rebooted.
+	Reboot bool `json:"reboot,omitempty"`
+	// Wipe lists the disks, by /dev/disk/by-id path, whose content may be lost.
+	Wipe []string `json:"wipe,omitempty"`
+}
+
+// DestroyAllowed tells whether the container may be destroyed.
+func (c Consent) DestroyAllowed(ctid int) bool { return slices.Contains(c.Destroy, ctid) }
+
+// Validate returns the first fault of the job's own form: an unknown mode, a step
+// without or with a repeated ID, a need that names no step, a dependency cycle.
+func (j Job) Validate() error {
+	if j.Mode != ModeCheck && j.Mode != ModeRun {
+		return fmt.Errorf("validate job: unknown mode %q", j.Mode)
+	}
+	_, err := Order(j.Steps)
+	return err
+}
+
+// timeout is the bound of one step.
+func (j Job) timeout(s Step) time.Duration {
+	for _, seconds := range []int{s.TimeoutS, j.StepTimeoutS} {
+		if seconds > 0 {
+			return time.Duration(seconds) * time.Second
+		}
+	}
+	return time.Hour
+}

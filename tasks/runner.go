@@ -1,0 +1,204 @@
+package tasks
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Runner takes the steps of a job in dependency order. A failed step stops only
+// those that need it.
+type Runner struct {
+	// Host is the machine.
+	Host Host
+	// Registry decodes the steps.
+	Registry Registry
+	// Emit receives every event, one at a time, in order.
+	Emit func(Event)
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+	// Stop, when closed, makes the runner start no further step; the one under way
+	// goes on to its end.
+	Stop <-chan struct{}
+
+	mu sync.Mutex // one event at a time
+}
+
+// Run takes the job's steps. The error is about the job itself; outcomes of steps
+// are events. Cancelling ctx cancels the step under way and starts none after it.
+func (r *Runner) Run(ctx context.Context, job Job) error {
+	steps, err := Order(job.Steps)
+	if err != nil {
+		return err
+	}
+	bad := make(map[string]bool)
+	for i, s := range steps {
+		res := r.step(ctx, job, s, bad, Started{Index: i + 1, Total: len(steps)})
+		if res.Status != StatusOK && res.Status != StatusChanged && res.Status != StatusWouldChange && res.Cause != CausePending {
+			bad[s.ID] = true
+		}
+		r.emit(Event{Step: s.ID, Result: &res})
+	}
+	return nil
+}
+
+// step runs one step to its result, without announcing the result.
+func (r *Runner) step(ctx context.Context, job Job, s Step, bad map[string]bool, at Started) Result {
+	if i := slices.IndexFunc(s.Needs, func(id string) bool { return bad[id] }); i >= 0 {
+		return Result{Status: StatusSkipped, Cause: CauseNeed, Why: s.Needs[i] + " did not end well"}
+	}
+	if ctx.Err() != nil || r.stopped() {
+		return Result{Status: StatusSkipped, Cause: CauseCanceled, Why: "the run was stopped"}
+	}
+	r.emit(Event{Step: s.ID, Started: &at})
+	begin := r.now()
+	res := r.converge(ctx, job, s)
+	res.DurationMS = r.now().Sub(begin).Milliseconds()
+	return res
+}
+
+// converge decodes, checks, applies and checks again.
+func (r *Runner) converge(ctx context.Context, job Job, s Step) Result {
+	spec, err := r.Registry.Decode(s)
+	if err != nil {
+		return Result{Status: StatusFailed, Why: err.Error()}
+	}
+	limit := job.timeout(s)
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	var data json.RawMessage
+	ctx = WithScope(ctx, Scope{
+		Consent: job.Consent,
+		Secrets: job.Secrets,
+		Log:     func(l Log) { r.emit(Event{Step: s.ID, Log: &l}) },
+		Data:    func(raw json.RawMessage) { data = raw },
+	})
+	res := r.attempt(ctx, job.Mode, spec)
+	res.Data = data
+	if res.Status == StatusFailed && ctx.Err() != nil {
+		res.Cause = CauseCanceled
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			res.Cause = CauseTimeout
+			res.Why = fmt.Sprintf("took longer than %s: %s", limit, res.Why)
+		}
+	}
+	return res
+}
+
+// attempt is the heart: check, apply, check again. A panic of a family is that
+// step's failure, not the end of the session.
+func (r *Runner) attempt(ctx context.Context, mode Mode, spec Spec) (res Result) {
+	defer func() {
+		if p := recover(); p != nil {
+			res = Result{Status: StatusFailed, Why: fmt.Sprintf("internal error: %v", p)}
+		}
+	}()
+	t := spec.Task()
+	diff, err := t.Check(ctx, ReadOnly(r.Host))
+	switch {
+	case err != nil:
+		return notTold(err)
+	case len(diff) == 0:
+		return Result{Status: StatusOK}
+	case mode == ModeCheck:
+		return Result{Status: StatusWouldChange, Changes: diff}
+	}
+	applyErr := apply(ctx, t, r.Host, diff)
+	after, err := r.recheck(ctx, t)
+	if err != nil && applyErr == nil {
+		return Result{Status: StatusFailed, Changes: diff, Why: "check after applying: " + err.Error()}
+	}
+	if err != nil {
+		after = diff // nothing is known to have been made
+	}
+	return verdict(diff, after, applyErr)
+}
+
+// apply calls Apply. A panic is its error, so that what was made before it is still
+// looked at and told.
+func apply(ctx context.Context, t Task, h Host, d Diff) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("internal error: %v", p)
+		}
+	}()
+	return t.Apply(ctx, h, d)
+}
+
+// recheckLimit bounds the check after an Apply that was cut short.
+const recheckLimit = 30 * time.Second
+
+// recheck finds out what an Apply has made. Also after one that was cancelled or took
+// too long: what it made by then is made, and has to be told.
+func (r *Runner) recheck(ctx context.Context, t Task) (Diff, error) {
+	if ctx.Err() != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), recheckLimit)
+		defer cancel()
+	}
+	return t.Check(ctx, ReadOnly(r.Host))
+}
+
+func notTold(err error) Result {
+	var unknown *UnknownError
+	if errors.As(err, &unknown) {
+		return Result{Status: StatusUnknown, Why: err.Error()}
+	}
+	return Result{Status: StatusFailed, Why: err.Error()}
+}
+
+// verdict compares what differed before with what differs after an Apply.
+func verdict(before, after Diff, applyErr error) Result {
+	res := Result{Status: StatusChanged, Remaining: after}
+	for _, c := range before {
+		if !slices.ContainsFunc(after, func(a Change) bool { return a.Path == c.Path && a.Effect == c.Effect }) {
+			res.Changes = append(res.Changes, c)
+		}
+	}
+	refused, isRefused := asRefused(applyErr)
+	switch {
+	case isRefused:
+		res.Status, res.Cause, res.Why = StatusSkipped, CauseRefused, refused.Error()
+	case applyErr != nil:
+		res.Status, res.Why = StatusFailed, applyErr.Error()
+	case len(after) == 0:
+	case after.Only(EffectPending):
+		res.Cause, res.Why = CausePending, "written, and waits for a restart"
+		if len(res.Changes) == 0 {
+			res.Status = StatusSkipped
+		}
+	default:
+		res.Status, res.Cause = StatusFailed, CauseNotApplied
+		res.Why = fmt.Sprintf("%s still differs after applying", after[0].Path)
+	}
+	return res
+}
+
+func (r *Runner) emit(e Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e.Time = r.now()
+	if r.Emit != nil {
+		r.Emit(e)
+	}
+}
+
+func (r *Runner) now() time.Time {
+	if r.Now != nil {
+		return r.Now()
+	}
+	return time.Now()
+}
+
+func (r *Runner) stopped() bool {
+	select {
+	case <-r.Stop:
+		return true
+	default:
+		return false
+	}
+}
