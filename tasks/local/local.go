@@ -1,0 +1,144 @@
+// Package local is the machine that the process runs on, as a tasks.Host, or a
+// tree of files below a root folder.
+//
+// It starts programs in a session of their own and with a fixed environment, so
+// that they neither die with the connection nor depend on who logged in, and it
+// changes files so that a reader sees the old or the new content, never a part.
+// It never decides what to do, and it never goes through a shell. Start reading at
+// Host; run.go starts programs, edit.go changes files, resolve.go follows links.
+package local
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"phoenix/tasks"
+)
+
+// DefaultPath is where programs are looked for, in the order of Debian's root.
+const DefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// Host implements tasks.Host. The zero value is the machine itself. It is safe for
+// concurrent use and must not be copied after its first use.
+type Host struct {
+	// Root is a folder that stands for "/"; empty or "/" is the machine itself.
+	// Symbolic links are followed inside it, absolute ones, too. Without the right
+	// to change owners (a process that is not root) the files of the process's own
+	// user below a Root are shown as root's.
+	Root string
+	// Path is where programs are looked for, separated by colons. Empty means
+	// DefaultPath on the machine itself, and no programs at all below a Root.
+	Path string
+	// OutputDir receives the output of programs that change something while they
+	// run, so that losing this process does not end them; it must exist. Each file
+	// is removed once the program has ended and its output was read. Empty means
+	// pipes.
+	OutputDir string
+	// Grace is the time between SIGTERM and SIGKILL when a program is cancelled;
+	// 0 means 10 s.
+	Grace time.Duration
+	// LockWait bounds the wait for an Edit's Lock; 0 means 10 s.
+	LockWait time.Duration
+
+	outputs atomic.Int64
+	fill    func(f *os.File, data []byte) error // writes a temporary file; tests make it fail
+}
+
+var _ tasks.Host = (*Host)(nil)
+
+// ReadFile returns the whole file, following symbolic links.
+func (h *Host) ReadFile(path string) ([]byte, error) {
+	real, err := h.reach(path, true)
+	if err != nil {
+		return nil, err
+	}
+	data, err := os.ReadFile(real)
+	return data, h.named(err, path)
+}
+
+// ReadDir returns the names in a directory, sorted.
+func (h *Host) ReadDir(path string) ([]string, error) {
+	real, err := h.reach(path, true)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir(real)
+	if err != nil {
+		return nil, h.named(err, path)
+	}
+	names := make([]string, len(entries))
+	for i, e := range entries {
+		names[i] = e.Name()
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// Stat describes the file itself, not what a symbolic link points to.
+func (h *Host) Stat(path string) (tasks.FileInfo, error) {
+	real, err := h.reach(path, false)
+	if err != nil {
+		return tasks.FileInfo{}, err
+	}
+	fi, err := os.Lstat(real)
+	if err != nil {
+		return tasks.FileInfo{}, h.named(err, path)
+	}
+	out := tasks.FileInfo{Mode: fi.Mode(), Size: fi.Size(), ModTime: fi.ModTime()}
+	if st, ok := fi.Sys().(*syscall.Stat_t); ok {
+		out.UID, out.GID = h.shownOwner(int(st.Uid), int(st.Gid))
+	}
+	if fi.Mode()&fs.ModeSymlink != 0 {
+		if out.Target, err = os.Readlink(real); err != nil {
+			return tasks.FileInfo{}, h.named(err, path)
+		}
+	}
+	return out, nil
+}
+
+// rooted tells whether the host is a tree rather than the machine.
+func (h *Host) rooted() bool { return h.Root != "" && h.Root != "/" }
+
+// shownOwner maps the process's own user to root, in a tree whose owners it cannot
+// change anyway.
+func (h *Host) shownOwner(uid, gid int) (int, int) {
+	if !h.rooted() || os.Geteuid() == 0 {
+		return uid, gid
+	}
+	if uid == os.Geteuid() {
+		uid = 0
+	}
+	if gid == os.Getegid() {
+		gid = 0
+	}
+	return uid, gid
+}
+
+// named gives an error the path that the caller knows, without the root.
+func (h *Host) named(err error, path string) error {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return fmt.Errorf("%s %s: %w", pe.Op, path, pe.Err)
+	}
+	var le *os.LinkError
+	if errors.As(err, &le) {
+		return fmt.Errorf("%s %s: %w", le.Op, path, le.Err)
+	}
+	return err
+}
+
+// belowPVE tells whether a resolved path lies in Proxmox's own file system, which
+// sets modes and owners by itself and refuses to be told.
+func (h *Host) belowPVE(real string) bool {
+	if h.rooted() {
+		real = strings.TrimPrefix(real, strings.TrimSuffix(h.Root, "/"))
+	}
+	return strings.HasPrefix(real, "/etc/pve/")
+}
