@@ -1,0 +1,173 @@
+package sim
+
+import (
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+func pctSnapshot(p *pctCall) error {
+	name := p.args["snapname"]
+	if name == "current" || name == "vzdump" || name == "pending" {
+		return die(2, "unable to use snapshot name '%s' (reserved name)", name)
+	}
+	if _, err := p.load(p.id); err != nil {
+		return asWorker(err)
+	}
+	return p.change(255, func(cfg *config) error {
+		switch _, taken := cfg.snapshots[name]; {
+		case cfg.on("template"):
+			return die(255, "you can't take a snapshot if it's a template")
+		case taken:
+			return die(255, "snapshot name '%s' already used", name)
+		case !p.canSnapshot(cfg):
+			return die(255, "snapshot feature is not available")
+		}
+		s := cfg.section.clone()
+		for _, key := range append(cfg.numbered("unused"), "lock", "description") {
+			delete(s.keys, key)
+		}
+		if text := p.args["description"]; text != "" {
+			s.keys["description"] = p.m.normalValue("description", text)
+		}
+		s.keys["snaptime"] = strconv.FormatInt(p.m.Now().Unix(), 10)
+		cfg.snapshots[name] = s
+		cfg.keys["parent"] = name
+		return copyTree(p.m.path(guestRoot(p.id)), p.m.path(snapshotDir(p.id, name)))
+	})
+}
+
+// canSnapshot tells whether the storages of all volumes can take snapshots.
+func (p *pctCall) canSnapshot(cfg *config) bool {
+	for _, key := range append([]string{"rootfs"}, cfg.numbered("mp")...) {
+		mount, fault := mountSchema().split(cfg.keys[key])
+		if fault != "" || !isVolume(mount["volume"]) {
+			continue
+		}
+		id, _, _ := splitVolumeID(mount["volume"])
+		s, ok := p.m.storage(id)
+		if !ok || !slices.Contains([]string{"btrfs", "lvmthin", "zfspool", "rbd"}, s.typ) {
+			return false
+		}
+	}
+	return true
+}
+
+// snapshotOf finds the snapshot that the call names.
+func (p *pctCall) snapshotOf(cfg *config) (section, error) {
+	s, ok := cfg.snapshots[p.args["snapname"]]
+	if !ok {
+		return section{}, die(255, "snapshot '%s' does not exist", p.args["snapname"])
+	}
+	return s, nil
+}
+
+func pctDelSnapshot(p *pctCall) error {
+	name := p.args["snapname"]
+	return p.change(255, func(cfg *config) error {
+		gone, err := p.snapshotOf(cfg)
+		if err != nil {
+			return err
+		}
+		delete(cfg.snapshots, name)
+		inherit := func(s section) {
+			if s.keys["parent"] == name {
+				s.set("parent", gone.keys["parent"])
+			}
+		}
+		inherit(cfg.section)
+		for _, s := range cfg.snapshots {
+			inherit(s)
+		}
+		return os.RemoveAll(p.m.path(snapshotDir(p.id, name)))
+	})
+}
+
+func pctRollback(p *pctCall) error {
+	name := p.args["snapname"]
+	p.worker = true
+	err := p.change(255, func(cfg *config) error {
+		s, err := p.snapshotOf(cfg)
+		if err != nil {
+			return err
+		}
+		if p.m.running(p.id) {
+			if err := p.m.setRunning(p.id, false); err != nil {
+				return err
+			}
+		}
+		kept := map[string]string{}
+		for _, key := range append(cfg.numbered("unused"), "description") {
+			if v, ok := cfg.keys[key]; ok {
+				kept[key] = v
+			}
+		}
+		cfg.section = s.clone()
+		for _, key := range []string{"snaptime", "description"} {
+			delete(cfg.keys, key)
+		}
+		for key, value := range kept {
+			cfg.keys[key] = value
+		}
+		cfg.keys["parent"] = name
+		if err := os.RemoveAll(p.m.path(guestRoot(p.id))); err != nil {
+			return err
+		}
+		return copyTree(p.m.path(snapshotDir(p.id, name)), p.m.path(guestRoot(p.id)))
+	})
+	if err == nil && p.on("start") {
+		return startContainer(p)
+	}
+	return err
+}
+
+func pctListSnapshot(p *pctCall) error {
+	cfg, err := p.load(p.id)
+	if err != nil {
+		return err
+	}
+	children := map[string][]string{}
+	add := func(name, parent string) {
+		if _, ok := cfg.snapshots[parent]; !ok {
+			parent = ""
+		}
+		children[parent] = append(children[parent], name)
+	}
+	for _, name := range sortedKeys(cfg.snapshots) {
+		add(name, cfg.snapshots[name].keys["parent"])
+	}
+	add("current", cfg.keys["parent"])
+	slices.SortStableFunc(children[""], func(a, b string) int { return cfg.snaptime(a) - cfg.snaptime(b) })
+	p.branch(cfg, children, "", 0)
+	return nil
+}
+
+// snaptime orders snapshots; the present is later than all.
+func (c *config) snaptime(name string) int {
+	n, err := strconv.Atoi(c.snapshots[name].keys["snaptime"])
+	if err != nil {
+		return 1 << 40
+	}
+	return n
+}
+
+// branch prints the snapshots that come from parent, and theirs.
+func (p *pctCall) branch(cfg *config, children map[string][]string, parent string, depth int) {
+	for _, name := range children[parent] {
+		prefix := strings.Repeat(" ", depth) + "`-> "
+		taken, text := "", "You are here!"
+		if s, ok := cfg.snapshots[name]; ok {
+			taken = time.Unix(int64(cfg.snaptime(name)), 0).UTC().Format(time.DateTime)
+			text, _, _ = strings.Cut(s.keys["description"], "\n")
+			if text == "" {
+				text = "no-description"
+			}
+		}
+		p.printf("%s%-*s %-23s %s\n", prefix, max(0, 31-len(prefix)), name, taken, text)
+		if name != "current" {
+			p.branch(cfg, children, name, depth+1)
+		}
+	}
+}
