@@ -1,0 +1,143 @@
+package render
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"phoenix/tasks"
+	"phoenix/tasks/report"
+)
+
+// Next is the one command to type after a run, or empty when there is nothing left to
+// do or nothing that a command would mend.
+func Next(r report.Report) string {
+	command := func(verb, limit string, more ...string) string {
+		words := append([]string{"phoenix", verb}, r.Args...)
+		if limit != "" {
+			words = append(words, "--limit", limit)
+		}
+		return line(append(words, more...))
+	}
+	if r.Command != "run" && r.Command != "check" {
+		return ""
+	}
+	counts := r.Totals.Hosts
+	switch {
+	case r.DryRun && (r.Signal != "" || r.Stopped != ""):
+		return command("run", r.Limit, dry(r)...)
+	case r.Signal != "" || r.Stopped != "":
+		return command("check", r.Limit)
+	case counts.Failed > 0:
+		return command(r.Command, among(r, report.HostFailed), append(dry(r), "-v")...)
+	case counts.Unreachable > 0:
+		return command(r.Command, among(r, report.HostUnreachable), dry(r)...)
+	case len(refusedFlags(r)) > 0:
+		return command("run", among(r, report.HostDrifted), refusedFlags(r)...)
+	case counts.Drifted > 0 && r.ReadOnly() && mendable(r):
+		return command("run", r.Limit)
+	case counts.Drifted > 0 && r.ReadOnly() && len(heldFlags(r)) > 0:
+		return command("run", among(r, report.HostDrifted), heldFlags(r)...)
+	}
+	return ""
+}
+
+// mendable tells whether a plain run would mend some of what a check has found.
+func mendable(r report.Report) bool {
+	for _, h := range r.Hosts {
+		changes := 0
+		for _, s := range h.Steps {
+			if slices.ContainsFunc(s.Changes, func(c tasks.Change) bool { return !c.Held() }) {
+				return true
+			}
+			changes += len(s.Changes)
+		}
+		if h.Status == report.HostDrifted && changes == 0 {
+			return true // it is not told what differs
+		}
+	}
+	return false
+}
+
+func dry(r report.Report) []string {
+	if r.DryRun {
+		return []string{"--dry-run"}
+	}
+	return nil
+}
+
+// limitHosts is how many names a suggested limit has at most; with more, the limit of
+// the run itself is repeated.
+const limitHosts = 3
+
+// among is a limit that selects the hosts with a status.
+func among(r report.Report, status report.HostStatus) string {
+	var names []string
+	for _, h := range r.Hosts {
+		if h.Status == status {
+			names = append(names, h.Name)
+		}
+	}
+	if len(names) == len(r.Hosts) || len(names) > limitHosts {
+		return r.Limit
+	}
+	return strings.Join(names, ":")
+}
+
+// refusedFlags are the flags that would allow what was refused.
+func refusedFlags(r report.Report) []string {
+	var texts []string
+	for _, h := range r.Hosts {
+		for _, s := range h.Steps {
+			if s.Cause == tasks.CauseRefused {
+				texts = append(texts, s.Why)
+			}
+		}
+	}
+	return allowing(texts)
+}
+
+// heldFlags are the flags that would allow what a run would refuse.
+func heldFlags(r report.Report) []string {
+	var texts []string
+	for _, h := range r.Hosts {
+		for _, s := range h.Steps {
+			for _, c := range s.Changes {
+				if c.Held() {
+					texts = append(texts, c.Note)
+				}
+			}
+		}
+	}
+	return allowing(texts)
+}
+
+// allowing collects the flags that tasks.RefusedError names in its text and its note:
+// "--allow-destroy 900".
+func allowing(texts []string) []string {
+	flag := regexp.MustCompile(`(?m)refused without (--allow-[a-z-]+)(?: ([^\s;]+))?(?:;|$)`)
+	var out []string
+	seen := make(map[string]bool)
+	for _, text := range texts {
+		m := flag.FindStringSubmatch(text)
+		if m == nil || seen[m[0]] {
+			continue
+		}
+		seen[m[0]] = true
+		out = append(out, slices.DeleteFunc(m[1:], func(w string) bool { return w == "" })...)
+	}
+	return out
+}
+
+// line joins words so that a POSIX shell reads them as they are.
+func line(words []string) string {
+	harmless := regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
+	quoted := make([]string, len(words))
+	for i, w := range words {
+		quoted[i] = w
+		if !harmless.MatchString(w) {
+			quoted[i] = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+		}
+	}
+	return strings.Join(quoted, " ")
+}

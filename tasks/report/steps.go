@@ -1,0 +1,73 @@
+package report
+
+import (
+	"slices"
+
+	"phoenix/tasks"
+)
+
+// stepFold is what has been seen of the steps of one machine.
+type stepFold struct {
+	order   []string
+	steps   map[string]*Step
+	planned int
+}
+
+func (f *stepFold) add(e tasks.Event) {
+	s := f.step(e.Step)
+	switch {
+	case e.Started != nil:
+		f.planned = max(f.planned, e.Started.Total)
+	case e.Log != nil:
+		s.Log = append(s.Log, *e.Log)
+		if len(s.Log) >= 2*OutputLines {
+			s.Log = tail(s.Log, OutputLines)
+		}
+	case e.Result != nil:
+		s.Result = *e.Result
+		s.Log = tail(s.Log, logLines(s.Result))
+	}
+}
+
+// logLines is how many lines of its log a step with this result keeps.
+func logLines(r tasks.Result) int {
+	switch {
+	case len(r.Data) > 0:
+		return OutputLines
+	case r.Status == tasks.StatusFailed, r.Status == tasks.StatusUnknown:
+		return LogLines
+	}
+	return 0
+}
+
+// tail is a copy of the last n lines, so that the others can be freed.
+func tail(lines []tasks.Log, n int) []tasks.Log {
+	if n == 0 || len(lines) == 0 {
+		return nil
+	}
+	return slices.Clone(lines[max(0, len(lines)-n):])
+}
+
+// step finds or begins a step. Until its result is seen it counts as unknown.
+func (f *stepFold) step(id string) *Step {
+	if s, ok := f.steps[id]; ok {
+		return s
+	}
+	if f.steps == nil {
+		f.steps = make(map[string]*Step)
+	}
+	s := &Step{ID: id, Result: tasks.Result{Status: tasks.StatusUnknown, Why: "its end was not seen"}}
+	f.steps[id] = s
+	f.order = append(f.order, id)
+	return s
+}
+
+func (f *stepFold) list() []Step {
+	out := make([]Step, 0, len(f.order))
+	for _, id := range f.order {
+		s := *f.steps[id]
+		s.Log = tail(s.Log, OutputLines)
+		out = append(out, s)
+	}
+	return out
+}
