@@ -1,0 +1,241 @@
+package lxc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"phoenix/tasks"
+	"phoenix/tasks/pve"
+)
+
+// applier makes differences true on a container that exists, one after the other,
+// and reads the configuration again after each.
+type applier struct {
+	task *task
+	host tasks.Host
+	// diff limits what is mended; nil mends all.
+	diff tasks.Diff
+	// restart is set by a change that shows only after one.
+	restart bool
+}
+
+// read returns the state and the differences that are to be mended.
+func (a *applier) read() (*found, []finding, error) {
+	f, err := a.task.load(a.host)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !f.exists {
+		return nil, nil, fmt.Errorf("change container %d: it has gone", a.task.spec.CTID)
+	}
+	all, err := a.task.findings(a.host, f)
+	if err != nil {
+		return nil, nil, err
+	}
+	return f, slices.DeleteFunc(all, func(x finding) bool {
+		return x.op == opReplace || a.diff != nil && !a.diff.Has(x.Path)
+	}), nil
+}
+
+// run mends in an order that disturbs least: what is to stop is stopped first, so
+// that nothing has to wait for a restart; what is to run is started last.
+func (a *applier) run(ctx context.Context) error {
+	steps := []func(context.Context) error{
+		a.directories, a.stop, a.revert, a.unprotect, a.set, a.resize, a.raw, a.protect, a.restartOrStart,
+	}
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("change container %d: %w", a.task.spec.CTID, err)
+		}
+	}
+	return nil
+}
+
+func (a *applier) directories(ctx context.Context) error {
+	_, found, err := a.read()
+	if err != nil {
+		return err
+	}
+	return a.task.prepare(ctx, a.host, found)
+}
+
+func (a *applier) stop(ctx context.Context) error {
+	f, found, err := a.read()
+	if err != nil || !f.running || indexPath(found, pathState) < 0 {
+		return err
+	}
+	return a.task.shutdown(ctx, a.host)
+}
+
+// revert takes back what is staged against the spec.
+func (a *applier) revert(ctx context.Context) error {
+	_, found, err := a.read()
+	if err != nil {
+		return err
+	}
+	var keys []string
+	for _, x := range found {
+		if x.op == opRevert {
+			keys = append(keys, x.key)
+		}
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	sortUnique(&keys)
+	_, err = a.task.pct(ctx, a.host, "set", fmt.Sprint(a.task.spec.CTID), "--revert", strings.Join(keys, ","))
+	if err != nil {
+		return fmt.Errorf("take back staged changes of container %d: %w", a.task.spec.CTID, err)
+	}
+	return nil
+}
+
+// unprotect switches the protection off in a call of its own: in one call with other
+// changes the old value still counts (pve-container 5.3.5).
+func (a *applier) unprotect(ctx context.Context) error {
+	return a.send(ctx, func(x finding) bool { return x.key == "protection" && x.value == "0" })
+}
+
+// set sends all other options in one call.
+func (a *applier) set(ctx context.Context) error {
+	return a.send(ctx, func(x finding) bool { return x.key != "protection" })
+}
+
+// protect switches the protection on, last.
+func (a *applier) protect(ctx context.Context) error {
+	return a.send(ctx, func(x finding) bool { return x.key == "protection" })
+}
+
+// send changes the options of the chosen differences in one pct set, and looks at
+// the configuration afterwards.
+func (a *applier) send(ctx context.Context, choose func(finding) bool) error {
+	f, found, err := a.read()
+	if err != nil {
+		return err
+	}
+	found = slices.DeleteFunc(found, func(x finding) bool { return x.op != opSet && x.op != opAdd || !choose(x) })
+	if len(found) == 0 {
+		return nil
+	}
+	id := a.task.spec.CTID
+	if err := bridgesExist(a.host, wantedBridges(found)); err != nil {
+		return fmt.Errorf("change container %d: %w", id, err)
+	}
+	set, deletes, err := assign(found, f.next, f.now)
+	if err != nil {
+		return fmt.Errorf("change container %d: %w", id, err)
+	}
+	if err := mtusFit(a.host, set); err != nil {
+		return fmt.Errorf("change container %d: %w", id, err)
+	}
+	args := append([]string{"set", fmt.Sprint(id)}, options(set)...)
+	if len(deletes) > 0 {
+		args = append(args, "--delete", strings.Join(deletes, ","))
+	}
+	out, err := a.task.pct(ctx, a.host, args...)
+	if err != nil {
+		return fmt.Errorf("change container %d: %w", id, errors.Join(err, a.unstage(ctx, f)))
+	}
+	return a.verify(out, args, found)
+}
+
+// verify looks whether what was sent has arrived, at once or staged.
+func (a *applier) verify(out tasks.Output, args []string, sent []finding) error {
+	_, left, err := a.read()
+	if err != nil {
+		return err
+	}
+	for _, x := range left {
+		if x.op != opStaged && indexPath(sent, x.Path) >= 0 {
+			return a.task.notDone(out, args, "change container %d: %s is still %s", a.task.spec.CTID, x.Path, orNothing(x.From))
+		}
+	}
+	return nil
+}
+
+// unstage takes back what a failed pct set has left staged: a bad interface there
+// would keep the container from starting again. Values that were staged before stay.
+func (a *applier) unstage(ctx context.Context, before *found) error {
+	after, err := a.task.load(a.host)
+	if err != nil || !after.exists {
+		return err
+	}
+	var keys []string
+	for _, key := range after.conf.Pending().Keys() {
+		old, had := before.conf.Pending().Get(key)
+		if now, _ := after.conf.Pending().Get(key); !had || now != old {
+			keys = append(keys, key)
+		}
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	tasks.Logf(ctx, "container %d: taking back what the failed change left staged: %s", a.task.spec.CTID, strings.Join(keys, ", "))
+	_, err = a.task.pct(ctx, a.host, "set", fmt.Sprint(a.task.spec.CTID), "--revert", strings.Join(keys, ","))
+	return err
+}
+
+// resize grows volumes. pct exits 0 even when it failed, and says only in a line of
+// text that the file system did not grow with the volume (pve-container 5.3.5).
+func (a *applier) resize(ctx context.Context) error {
+	_, found, err := a.read()
+	if err != nil {
+		return err
+	}
+	for _, x := range found {
+		if x.op != opResize {
+			continue
+		}
+		args := []string{"resize", fmt.Sprint(a.task.spec.CTID), x.key, pve.FormatSize(x.bytes)}
+		out, err := a.task.pct(ctx, a.host, args...)
+		if err != nil {
+			return fmt.Errorf("grow %s of container %d: %w", x.key, a.task.spec.CTID, err)
+		}
+		if said := string(out.Stdout) + string(out.Stderr); strings.Contains(said, "Failed to update the container's filesystem") {
+			return a.task.notDone(out, args, "grow %s of container %d: the volume has grown, its file system has not", x.key, a.task.spec.CTID)
+		}
+		if err := a.verify(out, args, []finding{x}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// raw edits the raw options in the file, for which pct has no command. The file is
+// read again under Proxmox's own lock, and every other byte of it stays.
+func (a *applier) raw(ctx context.Context) error {
+	f, found, err := a.read()
+	if err != nil || !slices.ContainsFunc(found, func(x finding) bool { return x.op == opRaw }) {
+		return err
+	}
+	id := a.task.spec.CTID
+	want, err := parseRaw(*a.task.spec.LXCOptions)
+	if err != nil {
+		return fmt.Errorf("write raw options of container %d: %w", id, err)
+	}
+	edit := tasks.Edit{Verb: tasks.VerbPut, Path: confPath(id), Lock: lockPath(id), Update: func(old []byte) ([]byte, error) {
+		if old == nil {
+			return nil, errors.New("the configuration has gone")
+		}
+		c := pve.ParseConfig(old)
+		if lock, ok := c.Head().Get("lock"); ok {
+			return nil, a.task.locked(lock)
+		}
+		err := c.Head().SetRaw(want)
+		return c.Bytes(), err
+	}}
+	if err := a.task.noteStart(ctx, a.host, f); err != nil {
+		return err
+	}
+	if err := a.host.Write(ctx, edit); err != nil {
+		return fmt.Errorf("write raw options of container %d%s: %w", id, a.task.holder(a.host), err)
+	}
+	a.restart = f.running
+	return nil
+}

@@ -1,0 +1,270 @@
+package lxc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"phoenix/tasks"
+	"phoenix/tasks/pve"
+)
+
+// What Proxmox itself gives a container (pve-container 5.3.5).
+const (
+	defaultSizeGB   = 4
+	defaultMemoryMB = 512
+)
+
+// sizeGB is the size of a new root volume.
+func (s *Spec) sizeGB() float64 {
+	if s.StorageSizeGB == 0 {
+		return defaultSizeGB
+	}
+	return s.StorageSizeGB
+}
+
+// createNote lists what a new container will have, a line each.
+func (t *task) createNote() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "rootfs: %s:%s\n", orElse(t.spec.StoragePool, "(no storage_pool is given)"), formatGB(t.spec.sizeGB()))
+	fresh := t.spec.compare(values{})
+	if indexPath(fresh, "memory_mb") < 0 {
+		fmt.Fprintf(&b, "memory_mb: %d\n", defaultMemoryMB) // wanted so or not, it gets that
+	}
+	for _, f := range fresh {
+		fmt.Fprintf(&b, "%s: %s\n", f.Path, f.To)
+	}
+	fmt.Fprintf(&b, "unprivileged: %t\nstate: %s", t.spec.unprivileged(), t.spec.state())
+	return b.String()
+}
+
+// create makes the container with every property in one call, and starts it.
+func (t *task) create(ctx context.Context, h tasks.Host) error {
+	id := t.spec.CTID
+	if err := t.prepareCreate(ctx, h); err != nil {
+		return fmt.Errorf("create container %d: %w", id, err)
+	}
+	volume, err := t.template(h)
+	if err != nil {
+		return fmt.Errorf("create container %d: %w", id, err)
+	}
+	args, err := t.createArgs(volume)
+	if err != nil {
+		return fmt.Errorf("create container %d: %w", id, err)
+	}
+	out, err := t.pct(ctx, h, args...)
+	if err != nil {
+		return fmt.Errorf("create container %d: %w", id, err)
+	}
+	f, err := t.load(h)
+	if err != nil {
+		return errors.Join(err, t.notDone(out, args, "create container %d", id))
+	}
+	if _, ok := f.now["rootfs"]; !ok {
+		return t.notDone(out, args, "create container %d: there is none afterwards", id)
+	}
+	if err := t.rootThere(h, f); err != nil {
+		return t.notDone(out, args, "create container %d: %v", id, err)
+	}
+	a := applier{task: t, host: h} // what pct create cannot do: raw options, the start
+	return a.run(ctx)
+}
+
+// prepareCreate looks at what pct would look at too late: it allocates and formats
+// the volume before it sees that the template is missing, and a bridge that does not
+// exist shows only at the start.
+func (t *task) prepareCreate(ctx context.Context, h tasks.Host) error {
+	if t.spec.Template == "" || t.spec.StoragePool == "" {
+		return errors.New("it does not exist, and to create it both template and storage_pool are needed")
+	}
+	cfg, err := pve.ReadStorageCfg(h)
+	if err != nil {
+		return err
+	}
+	pools := []string{t.spec.StoragePool}
+	for _, v := range t.spec.Volumes {
+		pools = append(pools, v.Storage)
+	}
+	for _, pool := range pools {
+		st, ok := cfg.Find(pool)
+		if !ok {
+			return fmt.Errorf("storage %s does not exist; there are: %s", pool, strings.Join(cfg.IDs(), ", "))
+		}
+		if !st.Allows("rootdir") {
+			return fmt.Errorf("storage %s takes no containers: its content is %s, without rootdir", pool, strings.Join(st.Content(), ", "))
+		}
+		if err := enabled(h, st); err != nil {
+			return err
+		}
+	}
+	if err := t.partsExist(h, cfg); err != nil {
+		return err
+	}
+	fresh := t.spec.compare(values{})
+	if err := bridgesExist(h, wantedBridges(fresh)); err != nil {
+		return err
+	}
+	set, _, err := assign(fresh, values{}, values{})
+	if err != nil {
+		return err
+	}
+	if err := mtusFit(h, set); err != nil {
+		return err
+	}
+	unprivileged := values{"unprivileged": written(t.spec.unprivileged())}
+	dirs, err := t.directories(h, unprivileged, nil)
+	if err != nil {
+		return err
+	}
+	return t.prepare(ctx, h, append(fresh, dirs...))
+}
+
+// enabled refuses a storage that is switched off, or that this node does not have.
+func enabled(h tasks.Host, st pve.Storage) error {
+	if st.Bool("disable") {
+		return fmt.Errorf("storage %s is disabled", st.ID)
+	}
+	node, err := pve.Node(h)
+	if err != nil {
+		return err
+	}
+	if nodes := st.Set("nodes"); len(nodes) > 0 && !slices.Contains(nodes, node) {
+		return fmt.Errorf("storage %s is not for this node, %s: it is limited to %s", st.ID, node, strings.Join(nodes, ", "))
+	}
+	return nil
+}
+
+// partsExist looks for the devices and the hook script, without which pct create fails.
+func (t *task) partsExist(h tasks.Host, cfg pve.StorageCfg) error {
+	for _, d := range t.spec.Devices {
+		if _, err := h.Stat(d.Path); err != nil {
+			return fmt.Errorf("look for device %s: %w", d.Path, err)
+		}
+	}
+	id, ok := pve.ParseVolumeID(t.spec.Hookscript)
+	if !ok {
+		return nil
+	}
+	st, ok := cfg.Find(id.Storage)
+	if !ok {
+		return fmt.Errorf("look for hookscript %s: storage %s does not exist", t.spec.Hookscript, id.Storage)
+	}
+	dir := st.ContentDir("snippets")
+	if dir == "" {
+		return nil
+	}
+	if _, err := h.Stat(path.Join(dir, path.Base(id.Name))); err != nil {
+		return fmt.Errorf("look for hookscript %s: %w", t.spec.Hookscript, err)
+	}
+	return nil
+}
+
+// createArgs are the arguments of pct create.
+func (t *task) createArgs(volume string) ([]string, error) {
+	set, _, err := assign(t.spec.compare(values{}), values{}, values{})
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range t.spec.scalars() {
+		if f.sub == "" && f.want != "" {
+			set[f.key] = f.written() // defaults, too: they differ between versions
+		}
+	}
+	set["rootfs"] = t.spec.StoragePool + ":" + formatGB(t.spec.sizeGB())
+	set["unprivileged"] = written(t.spec.unprivileged())
+	return append([]string{"create", fmt.Sprint(t.spec.CTID), volume}, options(set)...), nil
+}
+
+func written(b bool) string {
+	if b {
+		return "1"
+	}
+	return "0"
+}
+
+// options are "--key value" pairs in the order of the keys.
+func options(set map[string]string) []string {
+	keys := make([]string, 0, len(set))
+	for k := range set {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	var out []string
+	for _, k := range keys {
+		out = append(out, "--"+k, set[k])
+	}
+	return out
+}
+
+// template finds the volume id of the template: of a series, the newest file that is
+// on the storage.
+func (t *task) template(h tasks.Host) (string, error) {
+	name, id := t.spec.Template, t.spec.TemplateStorage
+	if v, ok := pve.ParseVolumeID(name); ok {
+		id, name = v.Storage, strings.TrimPrefix(v.Name, "vztmpl/")
+	}
+	if id == "" {
+		id = "local"
+	}
+	cfg, err := pve.ReadStorageCfg(h)
+	if err != nil {
+		return "", err
+	}
+	st, ok := cfg.Find(id)
+	if !ok {
+		return "", fmt.Errorf("find template %s: storage %s does not exist; there are: %s", name, id, strings.Join(cfg.IDs(), ", "))
+	}
+	dir := st.ContentDir("vztmpl")
+	if dir == "" || !st.Allows("vztmpl") {
+		return "", fmt.Errorf("find template %s: storage %s keeps no templates: its content is %s", name, id, strings.Join(st.Content(), ", "))
+	}
+	if err := enabled(h, st); err != nil {
+		return "", fmt.Errorf("find template %s: %w", name, err)
+	}
+	files, err := h.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("find template %s: %w", name, err)
+	}
+	file := name
+	if !slices.Contains(files, name) {
+		if file, ok = pve.NewestTemplate(files, name); !ok {
+			return "", fmt.Errorf("find template %s: it is not on storage %s (%s); add it to templates in the hypervisor's configuration, "+
+				"or fetch it with pveam download %s", name, id, dir, id)
+		}
+	}
+	return id + ":vztmpl/" + file, nil
+}
+
+// rootThere looks for the root volume where the storage keeps files; other storages
+// cannot be looked at without their own programs.
+func (t *task) rootThere(h tasks.Host, f *found) error {
+	p, err := pve.ParsePropertyString(f.now["rootfs"], "volume")
+	if err != nil {
+		return err
+	}
+	volume, _ := p.Get("volume")
+	return volumeThere(h, volume)
+}
+
+func volumeThere(h tasks.Host, volume string) error {
+	id, ok := pve.ParseVolumeID(volume)
+	if !ok {
+		return nil
+	}
+	cfg, err := pve.ReadStorageCfg(h)
+	if err != nil {
+		return err
+	}
+	st, ok := cfg.Find(id.Storage)
+	if !ok || st.Path() == "" || !strings.Contains(id.Name, "/") || st.Type == "btrfs" {
+		return nil
+	}
+	if _, err := h.Stat(path.Join(st.Path(), "images", id.Name)); err != nil {
+		return fmt.Errorf("look for volume %s: %w", volume, err)
+	}
+	return nil
+}

@@ -1,0 +1,184 @@
+package lxc_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"phoenix/tasks"
+	"phoenix/tasks/taskstest"
+)
+
+const keyctl = `{"ctid":900,"pct_options":{"nesting":true,"keyctl":true},"timezone":"UTC"}`
+
+func TestRestartIsLeftUndoneWithoutConsent(t *testing.T) {
+	for name, c := range map[string]struct {
+		more    string
+		consent tasks.Consent
+	}{
+		"the job does not allow it":     {`"restart":"allowed"`, tasks.Consent{}},
+		"the container does not either": {`"restart":"never"`, tasks.Consent{Restart: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newGuest(t, spec(""))
+			s := strings.TrimSuffix(keyctl, "}") + "," + c.more + "}"
+			res := m.apply(t, s, c.consent)
+			wantStatus(t, res, tasks.StatusChanged)
+			if res.Cause != tasks.CausePending || !res.Remaining.Only(tasks.EffectPending) || len(res.Remaining) != 2 {
+				t.Errorf("cause %q, remaining %+v", res.Cause, res.Remaining)
+			}
+			wantCalls(t, m, "set 900 --features keyctl=1,nesting=1 --timezone UTC")
+			res = m.apply(t, s, c.consent)
+			wantStatus(t, res, tasks.StatusSkipped)
+			if res.Cause != tasks.CausePending || len(m.pct()) != 1 {
+				t.Errorf("cause %q, calls %q: want nothing sent a second time", res.Cause, m.pct())
+			}
+		})
+	}
+}
+
+func TestStagedValueNeedsOnlyTheRestart(t *testing.T) {
+	m := newGuest(t, spec(""))
+	m.sh(t, "pct set 900 --features nesting=1,keyctl=1 --timezone UTC")
+	res := m.check(t, keyctl)
+	if got := paths(res.Changes); !slices.Equal(got, []string{"pct_options.keyctl", "timezone"}) || !res.Changes.Only(tasks.EffectPending) {
+		t.Fatalf("check: %+v", res.Changes)
+	}
+	wantStatus(t, m.apply(t, keyctl, tasks.Consent{Restart: true}), tasks.StatusChanged)
+	wantCalls(t, m, "shutdown 900 --timeout 60 --forceStop 1", "start 900")
+}
+
+func TestACheckSaysThatARunDoesNotRestart(t *testing.T) {
+	for more, held := range map[string]bool{`"restart":"never"`: true, `"restart":"allowed"`: false} {
+		m := newGuest(t, spec(""))
+		m.sh(t, "pct set 900 --timezone UTC")
+		res := m.check(t, spec(`"timezone":"UTC",`+more))
+		if len(res.Changes) != 1 || res.Changes[0].Effect != tasks.EffectPending || res.Changes[0].Held() != held {
+			t.Errorf("%s: %+v", more, res.Changes)
+		}
+	}
+}
+
+func TestAnotherStagedValueIsNotedAndReplaced(t *testing.T) {
+	m := newGuest(t, spec(`"timezone":"Europe/Berlin"`))
+	m.sh(t, "pct set 900 --timezone Asia/Tokyo")
+	res := m.check(t, keyctl)
+	if c := res.Changes[len(res.Changes)-1]; c.Path != "timezone" || c.From != "Europe/Berlin" || !strings.Contains(c.Note, "another value is staged for the next start: Asia/Tokyo") {
+		t.Errorf("change %+v", c)
+	}
+	wantStatus(t, m.apply(t, keyctl, tasks.Consent{Restart: true}), tasks.StatusChanged)
+	wantStatus(t, m.check(t, keyctl), tasks.StatusOK)
+}
+
+func TestStagedDriftIsTakenBack(t *testing.T) {
+	want := spec(`"timezone":"Europe/Berlin"`)
+	for name, c := range map[string]struct{ by, path, key string }{
+		"a value":              {"pct set 900 --timezone Asia/Tokyo", "timezone", "timezone"},
+		"a key of a value":     {"pct set 900 --features nesting=0", "pct_options.nesting", "features"},
+		"the end of an option": {"pct set 900 --delete timezone", "timezone", "timezone"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newGuest(t, want)
+			m.sh(t, c.by)
+			res := m.check(t, want)
+			if len(res.Changes) != 1 || res.Changes[0].Path != c.path || !strings.Contains(res.Changes[0].Note, "staged for the next start") {
+				t.Fatalf("check: %+v", res.Changes)
+			}
+			wantStatus(t, m.apply(t, want, tasks.Consent{}), tasks.StatusChanged)
+			wantCalls(t, m, "set 900 --revert "+c.key)
+			wantStatus(t, m.check(t, want), tasks.StatusOK)
+		})
+	}
+}
+
+func TestStagedEndOfAMountIsTakenBack(t *testing.T) {
+	want := spec(`"volumes":[{"storage":"local-lvm","size_gb":1,"container_path":"/data"}]`)
+	m := newGuest(t, want)
+	m.sh(t, "pct set 900 --delete mp0")
+	res := m.check(t, want)
+	if len(res.Changes) != 1 || res.Changes[0].Path != "volumes./data" || res.Changes[0].From != "(to be removed)" {
+		t.Fatalf("check: %+v", res.Changes)
+	}
+	wantStatus(t, m.apply(t, want, tasks.Consent{}), tasks.StatusChanged)
+	wantCalls(t, m, "set 900 --revert mp0")
+}
+
+func TestRawOptionsOfARunningContainerWaitForItsStart(t *testing.T) {
+	m := newGuest(t, spec(""))
+	s := `{"ctid":900,"lxc_options":["lxc.prlimit.nofile: 4096"]}`
+	res := m.apply(t, s, tasks.Consent{})
+	wantStatus(t, res, tasks.StatusChanged)
+	if res.Cause != tasks.CausePending || !res.Remaining.Has("lxc_options") {
+		t.Fatalf("cause %q, remaining %+v", res.Cause, res.Remaining)
+	}
+	for _, by := range []string{"pct set 900 --onboot 1", "pct set 900 --memory 600"} { // each makes LXC's file anew
+		m.sh(t, by)
+		if res := m.check(t, s); !res.Changes.Only(tasks.EffectPending) {
+			t.Fatalf("after %s: %s %+v", by, res.Status, res.Changes)
+		}
+	}
+	m.sh(t, "pct reboot 900")
+	wantStatus(t, m.check(t, s), tasks.StatusOK)
+}
+
+func TestRawOptionsThatAreTakenAwayWaitForTheStart(t *testing.T) {
+	m := newGuest(t, spec(`"lxc_options":["lxc.prlimit.nofile: 4096","lxc.cap.drop: sys_time"]`))
+	for _, s := range []string{`{"ctid":900,"lxc_options":[]}`, `{"ctid":900,"lxc_options":["lxc.cap.drop: sys_time","lxc.prlimit.nofile: 4096"]}`} {
+		res := m.apply(t, s, tasks.Consent{})
+		wantStatus(t, res, tasks.StatusChanged)
+		if res.Cause != tasks.CausePending || !res.Remaining.Has("lxc_options") {
+			t.Fatalf("%s: cause %q, remaining %+v", s, res.Cause, res.Remaining)
+		}
+	}
+	same := `{"ctid":900,"lxc_options":["lxc.prlimit.nofile: 4096","lxc.cap.drop: sys_time"]}`
+	wantStatus(t, m.apply(t, same, tasks.Consent{}), tasks.StatusChanged) // as it was started
+	wantStatus(t, m.check(t, same), tasks.StatusOK)
+	m.Recorder = taskstest.NewRecorder(m.sim.Host())
+	wantStatus(t, m.apply(t, `{"ctid":900,"lxc_options":[]}`, tasks.Consent{Restart: true}), tasks.StatusChanged)
+	wantCalls(t, m, "shutdown 900 --timeout 60 --forceStop 1", "start 900")
+	wantStatus(t, m.check(t, `{"ctid":900,"lxc_options":[]}`), tasks.StatusOK)
+}
+
+func TestRestartIsRefusedWhenTheContainerWouldNotStartAgain(t *testing.T) {
+	m := newGuest(t, spec(""))
+	m.hand(t, "unprivileged: 1\n", "unprivileged: 1\n\n[pve:pending]\nnet1: name=eth1,bridge=vmbr77\n")
+	res := m.apply(t, keyctl, tasks.Consent{Restart: true})
+	wantStatus(t, res, tasks.StatusFailed)
+	if !strings.Contains(res.Why, "restart container 900: it would not start again: look for bridge vmbr77") {
+		t.Errorf("why %q", res.Why)
+	}
+	for _, c := range m.pct() {
+		if strings.HasPrefix(c, "shutdown") {
+			t.Errorf("the container was stopped: %q", m.pct())
+		}
+	}
+}
+
+func TestNewDeviceReachesARunningContainerInRelease9(t *testing.T) {
+	for release, effect := range map[string]tasks.Effect{"8.4": tasks.EffectRestart, "9.1": tasks.EffectLive} {
+		m := newMachine(t, release)
+		wantStatus(t, m.apply(t, spec(""), tasks.Consent{}), tasks.StatusChanged)
+		s := spec(`"devices":[{"path":"/dev/null"}]`)
+		res := m.check(t, s)
+		if len(res.Changes) != 1 || res.Changes[0].Effect != effect {
+			t.Errorf("release %s: %+v, want %s", release, res.Changes, effect)
+		}
+		res = m.apply(t, s, tasks.Consent{})
+		wantStatus(t, res, tasks.StatusChanged)
+		if (res.Cause == tasks.CausePending) != (effect == tasks.EffectRestart) {
+			t.Errorf("release %s: cause %q", release, res.Cause)
+		}
+	}
+}
+
+func TestMACAddressSurvivesAStagedInterfaceWithoutOne(t *testing.T) {
+	m := newGuest(t, spec(""))
+	_, mac, _ := strings.Cut(m.line(t, "net0"), "hwaddr=")
+	mac, _, _ = strings.Cut(mac, ",")
+	m.hand(t, "unprivileged: 1\n", "unprivileged: 1\n\n[pve:pending]\nnet0: name=eth0,bridge=vmbr1,ip=dhcp\n")
+	s := strings.Replace(spec(""), `"ip":"dhcp"`, `"ip":"10.99.99.9/24"`, 1)
+	wantStatus(t, m.apply(t, s, tasks.Consent{}), tasks.StatusChanged)
+	if l := m.line(t, "net0"); len(mac) != 17 || l != "net0: name=eth0,bridge=vmbr0,hwaddr="+mac+",ip=10.99.99.9/24,type=veth" {
+		t.Errorf("%s, want the MAC address %s", l, mac)
+	}
+}

@@ -1,0 +1,137 @@
+package lxc
+
+// Spec is one container. Its keys are those of phoenix_lxc_configs.json; what is
+// absent is not managed, except where a default is named.
+type Spec struct {
+	// CTID is Proxmox's number of the container, unique over all guests of a cluster.
+	CTID int `json:"ctid"`
+	// State is "running" (the default), "stopped" or "absent".
+	State string `json:"state,omitempty"`
+	// Name is the container's host name.
+	Name string `json:"name,omitempty"`
+	// Description is shown in Proxmox's summary; it may have several lines.
+	Description *string `json:"description,omitempty"`
+	// Tags, compared as a set in lower case. An empty list takes all away.
+	Tags []string `json:"tags,omitzero"`
+	// Template to create from: a series, an exact file name, or a volume id.
+	Template string `json:"template,omitempty"`
+	// TemplateStorage keeps the template; "local" when absent.
+	TemplateStorage string `json:"template_storage,omitempty"`
+	// StoragePool takes the root volume.
+	StoragePool string `json:"storage_pool,omitempty"`
+	// StorageSizeGB is the size of the root volume in GiB; it can only grow.
+	StorageSizeGB float64 `json:"storage_size_gb,omitempty"`
+	// MemoryMB and SwapMB are limits in MiB; swap may be 0.
+	MemoryMB int  `json:"memory_mb,omitempty"`
+	SwapMB   *int `json:"swap_mb,omitempty"`
+	// Cores is the number of processors visible, 1 to 8192; 0 is not managed.
+	Cores int `json:"cores,omitempty"`
+	// CPULimit is in processors, 0 for none; CPUUnits is a relative weight.
+	CPULimit *float64 `json:"cpu_limit,omitempty"`
+	CPUUnits *int     `json:"cpu_units,omitempty"`
+	// Unprivileged is fixed when the container is made. nil makes an unprivileged one,
+	// and leaves a container that exists as it is.
+	Unprivileged *bool `json:"unprivileged,omitempty"`
+	// OSType overrides what Proxmox detects from the template.
+	OSType string `json:"os_type,omitempty"`
+	// PctOptions are Proxmox's features.
+	PctOptions *Features `json:"pct_options,omitempty"`
+	// NetworkConfig lists the interfaces, net0 first.
+	NetworkConfig Interfaces `json:"network_config,omitempty"`
+	// Nameserver and Searchdomain are lists separated by blanks.
+	Nameserver   string `json:"nameserver,omitempty"`
+	Searchdomain string `json:"searchdomain,omitempty"`
+	// MountPoints bind directories of the host; Volumes are allocated on a storage.
+	// Both are known by their container path, never by an index.
+	MountPoints []MountPoint `json:"mount_points,omitempty"`
+	Volumes     []Volume     `json:"volumes,omitempty"`
+	// Devices of the host that are passed through, known by their path.
+	Devices []Device `json:"devices,omitempty"`
+	// StartAtBoot, BootOrder, BootDelayS and ShutdownTimeoutS say how the host
+	// starts and stops the container.
+	StartAtBoot      *bool `json:"start_at_boot,omitempty"`
+	BootOrder        *int  `json:"boot_order,omitempty"`
+	BootDelayS       *int  `json:"boot_delay_s,omitempty"`
+	ShutdownTimeoutS *int  `json:"shutdown_timeout_s,omitempty"`
+	// Protection refuses destroying the container or its volumes.
+	Protection *bool `json:"protection,omitempty"`
+	// Timezone inside the container: a zone name or "host".
+	Timezone string `json:"timezone,omitempty"`
+	// Console, ConsoleMode ("tty", "console", "shell") and TTYCount set its terminals.
+	Console     *bool  `json:"console,omitempty"`
+	ConsoleMode string `json:"console_mode,omitempty"`
+	TTYCount    *int   `json:"tty_count,omitempty"`
+	// Hookscript is a volume id: "local:snippets/hook.sh".
+	Hookscript string `json:"hookscript,omitempty"`
+	// LXCOptions are raw lines, "lxc.KEY: VALUE", that Proxmox's own options cannot
+	// express. The list replaces all raw lines when it is present, even if empty.
+	LXCOptions *[]string `json:"lxc_options,omitempty"`
+	// DependsOn lists CTIDs that are finished first.
+	DependsOn []int `json:"depends_on,omitempty"`
+	// Restart is "allowed" (the default) or "never".
+	Restart string `json:"restart,omitempty"`
+}
+
+// Features are the switches of Proxmox's `features` option. nil is not managed.
+type Features struct {
+	Nesting *bool `json:"nesting,omitempty"`
+	Keyctl  *bool `json:"keyctl,omitempty"`
+	Fuse    *bool `json:"fuse,omitempty"`
+	Mknod   *bool `json:"mknod,omitempty"`
+	// Mount lists file system types that may be mounted: ["nfs", "cifs"].
+	Mount []string `json:"mount,omitzero"`
+}
+
+// Interfaces is a list of interfaces; a single object in JSON is a list of one.
+type Interfaces []Interface
+
+// Interface is one network interface.
+type Interface struct {
+	Name   string `json:"name"`
+	Bridge string `json:"bridge,omitempty"`
+	// IP is "ADDRESS/PREFIX", "dhcp" or "manual"; IP6 also "auto".
+	IP  string `json:"ip,omitempty"`
+	GW  string `json:"gw,omitempty"`
+	IP6 string `json:"ip6,omitempty"`
+	GW6 string `json:"gw6,omitempty"`
+	// MACAddress is kept as found when absent.
+	MACAddress string `json:"mac_address,omitempty"`
+	VLAN       int    `json:"vlan,omitempty"`
+	MTU        int    `json:"mtu,omitempty"`
+	// RateMBs limits the traffic, in MB/s.
+	RateMBs  float64 `json:"rate_mbs,omitempty"`
+	Firewall *bool   `json:"firewall,omitempty"`
+	LinkDown *bool   `json:"link_down,omitempty"`
+}
+
+// MountPoint is a directory of the host seen in the container.
+type MountPoint struct {
+	HostPath      string `json:"host_path"`
+	ContainerPath string `json:"container_path"`
+	// OwnerUID and OwnerGID are the owner of HostPath as seen in the container;
+	// they are mapped, applied to the directory itself and never recursive.
+	OwnerUID *int  `json:"owner_uid,omitempty"`
+	OwnerGID *int  `json:"owner_gid,omitempty"`
+	ReadOnly *bool `json:"read_only,omitempty"`
+	// Create makes HostPath when it is missing; otherwise that is an error.
+	Create bool `json:"create,omitempty"`
+}
+
+// Volume is allocated on a storage.
+type Volume struct {
+	Storage       string  `json:"storage"`
+	SizeGB        float64 `json:"size_gb"`
+	ContainerPath string  `json:"container_path"`
+	ReadOnly      *bool   `json:"read_only,omitempty"`
+	Backup        *bool   `json:"backup,omitempty"`
+}
+
+// Device is a device node of the host.
+type Device struct {
+	Path string `json:"path"`
+	// Mode is octal: "0660".
+	Mode      string `json:"mode,omitempty"`
+	UID       *int   `json:"uid,omitempty"`
+	GID       *int   `json:"gid,omitempty"`
+	DenyWrite *bool  `json:"deny_write,omitempty"`
+}

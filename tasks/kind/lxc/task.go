@@ -1,0 +1,188 @@
+package lxc
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"phoenix/tasks"
+	"phoenix/tasks/pve"
+)
+
+type task struct {
+	spec Spec
+}
+
+// Paths of changes that are about the container as a whole.
+const (
+	pathExists = "exists"
+	pathState  = "state"
+)
+
+// Check compares the container with the spec. It reads files and starts no program.
+func (t *task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
+	f, err := t.load(h)
+	if err != nil {
+		return nil, err
+	}
+	if t.spec.state() == StateAbsent {
+		return t.checkAbsent(ctx, f)
+	}
+	if !f.exists {
+		return t.checkMissing(), nil
+	}
+	if on, _ := pve.ParseBool(f.now["template"]); on && t.spec.state() == StateRunning {
+		return nil, fmt.Errorf("check container %d: it is a template, which cannot run: set state to %q", t.spec.CTID, StateStopped)
+	}
+	found, err := t.findings(h, f)
+	if err != nil {
+		return nil, err
+	}
+	if len(found) > 0 && f.lock != "" {
+		return nil, t.locked(f.lock)
+	}
+	var d tasks.Diff
+	for _, x := range found {
+		d = append(d, x.Change)
+	}
+	t.hold(ctx, f, d)
+	return d, nil
+}
+
+// hold notes what a run would leave as it is, and why.
+func (t *task) hold(ctx context.Context, f *found, d tasks.Diff) {
+	for i := range d {
+		c := &d[i]
+		switch c.Effect {
+		case tasks.EffectReplace:
+			if refused := t.consent(ctx, f, ""); refused != nil {
+				refused.Instead = orElse(refused.Instead, instead(*c))
+				c.Note = joinLines(c.Note, refused.Note())
+			}
+		case tasks.EffectPending:
+			if t.spec.Restart == RestartNever {
+				c.Note = joinLines(c.Note, tasks.NoteNoRestart+` ("restart": "never")`)
+			}
+		}
+	}
+}
+
+func joinLines(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a + "\n" + b
+}
+
+// locked is the error of a container that Proxmox itself is busy with. It is never
+// unlocked here: only the one who locked it knows whether the work is over.
+func (t *task) locked(lock string) error {
+	return fmt.Errorf("change container %d: container %d is locked (%s): wait until that is over; "+
+		"a lock that was left behind is taken off with pct unlock %d", t.spec.CTID, t.spec.CTID, lock, t.spec.CTID)
+}
+
+func (t *task) checkAbsent(ctx context.Context, f *found) (tasks.Diff, error) {
+	if !f.exists {
+		return nil, nil
+	}
+	if f.lock != "" {
+		return nil, t.locked(f.lock)
+	}
+	d := tasks.Diff{{Path: pathExists, From: "container " + f.now["hostname"], Effect: tasks.EffectReplace,
+		Note: "its volumes are destroyed with it"}}
+	t.hold(ctx, f, d)
+	return d, nil
+}
+
+func (t *task) checkMissing() tasks.Diff {
+	from := t.spec.Template
+	if from == "" {
+		from = "(no template is given)"
+	}
+	return tasks.Diff{{Path: pathExists, To: "created from " + from, Effect: tasks.EffectLive, Note: t.createNote()}}
+}
+
+// Apply makes the given differences true. It reads the container again first, so that
+// what somebody else has mended in the meantime is not sent a second time.
+func (t *task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
+	f, err := t.load(h)
+	if err != nil {
+		return err
+	}
+	if err := pve.Writable(h); err != nil {
+		return err
+	}
+	if f.lock != "" {
+		return t.locked(f.lock)
+	}
+	if d.Has(pathExists) {
+		return t.applyExistence(ctx, h, f)
+	}
+	if !f.exists {
+		return fmt.Errorf("change container %d: it has gone since it was checked", t.spec.CTID)
+	}
+	refused := t.refusal(ctx, f, d.With(tasks.EffectReplace))
+	if len(d.With(tasks.EffectReplace)) > 0 && refused == nil {
+		return t.replace(ctx, h, f)
+	}
+	a := applier{task: t, host: h, diff: d}
+	if err := a.run(ctx); err != nil {
+		return err
+	}
+	return refused
+}
+
+// applyExistence creates or destroys.
+func (t *task) applyExistence(ctx context.Context, h tasks.Host, f *found) error {
+	absent := t.spec.state() == StateAbsent
+	switch {
+	case absent && f.exists:
+		return t.destroy(ctx, h, f, "destroying", "--purge", "1")
+	case absent, f.exists: // mended in the meantime; the check that follows tells the rest
+		return nil
+	}
+	return t.create(ctx, h)
+}
+
+// refusal is the error for differences that only a new container could mend, unless
+// the job allows that; nil when there are none, or it does.
+func (t *task) refusal(ctx context.Context, f *found, d tasks.Diff) error {
+	if len(d) == 0 {
+		return nil
+	}
+	c := d[0]
+	what := fmt.Sprintf("%s %s -> %s needs container %d to be destroyed and made anew (its data would be lost), which", c.Path, c.From, c.To, t.spec.CTID)
+	refused := t.consent(ctx, f, what)
+	if refused == nil {
+		return nil
+	}
+	refused.Instead = orElse(refused.Instead, instead(c))
+	return refused
+}
+
+// instead is how the configuration could say what there is. Sizes are what people
+// take back most, and the one that is there may not be a round one.
+func instead(c tasks.Change) string {
+	if !strings.HasSuffix(c.Path, "size_gb") {
+		return ""
+	}
+	return "set " + c.Path + " to " + c.From
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}
+
+// consent refuses to destroy what is protected, or what the job does not name.
+func (t *task) consent(ctx context.Context, f *found, what string) *tasks.RefusedError {
+	if on, _ := pve.ParseBool(f.now["protection"]); on {
+		return &tasks.RefusedError{What: what, Instead: `it is protected: set "protection": false in a run of its own first`}
+	}
+	if !tasks.ConsentOf(ctx).DestroyAllowed(t.spec.CTID) {
+		return &tasks.RefusedError{What: what, Flag: fmt.Sprintf("--allow-destroy %d", t.spec.CTID)}
+	}
+	return nil
+}

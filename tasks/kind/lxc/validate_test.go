@@ -1,0 +1,138 @@
+package lxc_test
+
+import (
+	"encoding/json"
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+
+	"phoenix/tasks"
+	"phoenix/tasks/kind/lxc"
+)
+
+func TestValidateNamesEachFault(t *testing.T) {
+	for name, c := range map[string]struct{ spec, path, summary, hint string }{
+		"a CTID that is reserved":       {`"ctid":99`, "ctid", "99 is not a CTID: they go from 100 to 999999999", ""},
+		"an unknown state":              {`"state":"up"`, "state", `"up" is not known`, "one of running, stopped, absent"},
+		"an unknown restart":            {`"restart":"always"`, "restart", `"always" is not known`, "one of allowed, never"},
+		"an unknown system":             {`"os_type":"slackware"`, "os_type", `"slackware" is not known`, "one of debian, devuan, ubuntu, centos, fedora, opensuse, archlinux, alpine, gentoo, nixos, unmanaged"},
+		"an unknown console mode":       {`"console_mode":"vt"`, "console_mode", `"vt" is not known`, "one of tty, console, shell"},
+		"a name with an underscore":     {`"name":"web_1"`, "name", `"web_1" is not a host name`, "letters, digits and hyphens, dots between labels"},
+		"a name with a line break":      {`"name":"web\nmp0: /etc,mp=/x"`, "name", `"web\nmp0: /etc,mp=/x" is not a host name`, "letters, digits and hyphens, dots between labels"},
+		"a name like an option":         {`"name":"-x"`, "name", `"-x" is not a host name`, "letters, digits and hyphens, dots between labels"},
+		"an escape in a description":    {`"description":"a\u001b[2J"`, "description", "has a control character or is not UTF-8", "only line feeds are allowed"},
+		"a carriage return there":       {`"description":"a\rb"`, "description", "has a control character or is not UTF-8", "only line feeds are allowed"},
+		"a long description":            {`"description":"` + strings.Repeat("x", 8193) + `"`, "description", "has 8193 bytes, more than 8192", ""},
+		"a tag with a blank":            {`"tags":["ok","not ok"]`, "tags.1", `"not ok" is not a tag`, "letters, digits and _ - + ."},
+		"a template path":               {`"template":"../x"`, "template", `"../x" is not a template`, "a series such as debian-12-standard, a file name, or STORAGE:vztmpl/FILE"},
+		"a pool with a colon":           {`"storage_pool":"a:b"`, "storage_pool", `"a:b" is not the name of a storage`, ""},
+		"a negative size":               {`"storage_size_gb":-1`, "storage_size_gb", "-1 is not a size from above 0 to 131072", "in GiB"},
+		"gigabytes for megabytes":       {`"memory_mb":40`, "memory_mb", "40 is below the minimum of 64", "did you mean 40960?"},
+		"negative swap":                 {`"swap_mb":-1`, "swap_mb", "-1 is below 0", ""},
+		"too many processors":           {`"cores":8193`, "cores", "8193 is not a number of processors from 1 to 8192", ""},
+		"a negative limit":              {`"cpu_limit":-0.5`, "cpu_limit", "-0.5 is not between 0 and 8192", "0 is no limit"},
+		"a weight Proxmox cuts off":     {`"cpu_units":20000`, "cpu_units", "20000 is not between 1 and 10000", "100 is the default"},
+		"a file system with a comma":    {`"pct_options":{"mount":["nfs,fuse=1"]}`, "pct_options.mount.0", `"nfs,fuse=1" is not a file system type`, ""},
+		"too many terminals":            {`"tty_count":7`, "tty_count", "7 is not between 0 and 6", ""},
+		"a zone that climbs":            {`"timezone":"../etc/passwd"`, "timezone", `"../etc/passwd" is not a time zone`, `a name such as Europe/Berlin, or "host"`},
+		"a hook that is a path":         {`"hookscript":"/root/x"`, "hookscript", `"/root/x" is not a script on a storage`, "STORAGE:snippets/FILE"},
+		"itself as a dependency":        {`"depends_on":[900]`, "depends_on.0", "container 900 cannot depend on itself", ""},
+		"a name server by name":         {`"nameserver":"1.1.1.1 dns.lan"`, "nameserver", `"dns.lan" is not an IP address`, ""},
+		"a name server line break":      {`"nameserver":"1.1.1.1\n"`, "nameserver", `"1.1.1.1\n" is not an IP address`, ""},
+		"a domain with a slash":         {`"searchdomain":"a/b"`, "searchdomain", `"a/b" is not a domain`, ""},
+		"an interface without name":     {`"network_config":{"bridge":"vmbr0"}`, "network_config.0.name", `"" is not the name of an interface`, "such as eth0"},
+		"an interface twice":            {`"network_config":[{"name":"eth0"},{"name":"eth0"}]`, "network_config.1.name", "two interfaces are called eth0", ""},
+		"a bridge with a comma":         {`"network_config":{"name":"eth0","bridge":"a,tag=1"}`, "network_config.0.bridge", `"a,tag=1" is not the name of a bridge`, "such as vmbr0"},
+		"an address without a prefix":   {`"network_config":{"name":"eth0","ip":"10.0.0.5"}`, "network_config.0.ip", `"10.0.0.5" has no prefix length`, "did you mean 10.0.0.5/24?"},
+		"an address out of range":       {`"network_config":{"name":"eth0","ip":"10.0.0.256/24"}`, "network_config.0.ip", `"10.0.0.256/24" is not an address`, "ADDRESS/PREFIX or dhcp, manual"},
+		"IPv6 where IPv4 belongs":       {`"network_config":{"name":"eth0","ip":"fd00::1/64"}`, "network_config.0.ip", `"fd00::1/64" is of the other IP version`, ""},
+		"a gateway with a prefix":       {`"network_config":{"name":"eth0","ip":"10.0.0.5/24","gw":"10.0.0.1/24"}`, "network_config.0.gw", `"10.0.0.1/24" is an address without a prefix length`, "did you mean 10.0.0.1?"},
+		"a gateway beside dhcp":         {`"network_config":{"name":"eth0","ip":"dhcp","gw":"10.0.0.1"}`, "network_config.0.gw", `a gateway has no meaning with the address "dhcp"`, "leave one of the two out"},
+		"a group MAC address":           {`"network_config":{"name":"eth0","mac_address":"01:00:5e:00:00:01"}`, "network_config.0.mac_address", "01:00:5e:00:00:01 is a group address", "the first byte must be even"},
+		"a MAC address with hyphens":    {`"network_config":{"name":"eth0","mac_address":"BC-24-11-00-00-01"}`, "network_config.0.mac_address", `"BC-24-11-00-00-01" is not a MAC address`, "such as BC:24:11:00:00:01"},
+		"a VLAN out of range":           {`"network_config":{"name":"eth0","vlan":4095}`, "network_config.0.vlan", "4095 is not a VLAN from 1 to 4094", ""},
+		"an MTU out of range":           {`"network_config":{"name":"eth0","mtu":63}`, "network_config.0.mtu", "63 is not an MTU from 64 to 65535", ""},
+		"a negative rate":               {`"network_config":{"name":"eth0","rate_mbs":-1}`, "network_config.0.rate_mbs", "-1 is not a rate", "in MB/s"},
+		"a relative mount":              {`"mount_points":[{"host_path":"/srv","container_path":"data"}]`, "mount_points.0.container_path", `"data" is not a clean absolute path`, "without //, ., .., a comma or a / at the end"},
+		"a mount that climbs":           {`"mount_points":[{"host_path":"/srv/../etc","container_path":"/d"}]`, "mount_points.0.host_path", `"/srv/../etc" is not a clean absolute path`, "without //, ., .., a comma or a / at the end"},
+		"a mount with an option in it":  {`"mount_points":[{"host_path":"/srv,ro=0","container_path":"/d"}]`, "mount_points.0.host_path", `"/srv,ro=0" is not a clean absolute path`, "without //, ., .., a comma or a / at the end"},
+		"a mount with a line break":     {`"mount_points":[{"host_path":"/srv","container_path":"/d\nlxc.x: y"}]`, "mount_points.0.container_path", `"/d\nlxc.x: y" is not a clean absolute path`, "without //, ., .., a comma or a / at the end"},
+		"the host's root":               {`"mount_points":[{"host_path":"/","container_path":"/d"}]`, "mount_points.0.host_path", "the host's root directory must not be given to a container", ""},
+		"a path mounted twice":          {`"mount_points":[{"host_path":"/a","container_path":"/d"}],"volumes":[{"storage":"local-lvm","size_gb":1,"container_path":"/d"}]`, "volumes.0.container_path", "/d is mounted twice, see mount_points.0.container_path", ""},
+		"two owners of one directory":   {`"mount_points":[{"host_path":"/a","container_path":"/d","owner_uid":1},{"host_path":"/a","container_path":"/e","owner_uid":2}]`, "mount_points.1.owner_uid", "/a has another owner at /d", ""},
+		"a volume without a size":       {`"volumes":[{"storage":"local-lvm","container_path":"/d"}]`, "volumes.0.size_gb", "0 is not a size from above 0 to 131072", "in GiB"},
+		"a device elsewhere":            {`"devices":[{"path":"/etc/passwd"}]`, "devices.0.path", `"/etc/passwd" is not below /dev`, ""},
+		"a mode of a device":            {`"devices":[{"path":"/dev/null","mode":"666"}]`, "devices.0.mode", `"666" is not a mode`, `four octal digits: "0660"`},
+		"a raw option Proxmox drops":    {`"lxc_options":["lxc.foo.bar: 1"]`, "lxc_options.0", "Proxmox does not accept the option lxc.foo.bar", ""},
+		"a raw option for the root":     {`"lxc_options":["lxc.rootfs.path: /x"]`, "lxc_options.0", "Proxmox does not accept the option lxc.rootfs.path", ""},
+		"a raw option of two lines":     {`"lxc_options":["lxc.tty.dir: a\nmemory: 1"]`, "lxc_options.0", `"lxc.tty.dir: a\nmemory: 1" is not a raw option`, "write it as lxc.KEY: VALUE, without line breaks"},
+		"an option that is not raw":     {`"lxc_options":["memory: 1"]`, "lxc_options.0", `"memory: 1" is not a raw option`, "write it as lxc.KEY: VALUE, without line breaks"},
+		"a Unicode line separator":      {`"lxc_options":["lxc.environment: a\u2028b"]`, "lxc_options.0", "\"lxc.environment: a\\u2028b\" is not a raw option", "write it as lxc.KEY: VALUE, without line breaks"},
+		"a dependency that is no CTID":  {`"depends_on":[1]`, "depends_on.0", "1 is not a CTID: they go from 100 to 999999999", ""},
+		"a negative owner":              {`"mount_points":[{"host_path":"/a","container_path":"/d","owner_uid":-1}]`, "mount_points.0.owner_uid", "-1 is below 0", ""},
+		"an unspecified address":        {`"network_config":{"name":"eth0","ip":"0.0.0.0/0"}`, "network_config.0.ip", `"0.0.0.0/0" is not the address of a machine`, ""},
+		"an IPv6 address without /64":   {`"network_config":{"name":"eth0","ip6":"fd00::5"}`, "network_config.0.ip6", `"fd00::5" has no prefix length`, "did you mean fd00::5/64?"},
+		"a device that is given twice":  {`"devices":[{"path":"/dev/null"},{"path":"/dev/null"}]`, "devices.1.path", "/dev/null is passed through twice", ""},
+		"an interface name that's long": {`"network_config":{"name":"a234567890123456"}`, "network_config.0.name", `"a234567890123456" is not the name of an interface`, "such as eth0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var s lxc.Spec
+			text := `{"ctid":900,` + c.spec + `}`
+			if strings.HasPrefix(c.spec, `"ctid"`) {
+				text = "{" + c.spec + "}"
+			}
+			if err := tasks.UnmarshalStrict([]byte(text), &s); err != nil {
+				t.Fatal(err)
+			}
+			got := s.Validate()
+			want := []tasks.Problem{{Path: c.path, Summary: c.summary, Hint: c.hint}}
+			if name == "a name server line break" { // the blank between words is one of its own
+				want = []tasks.Problem{{Path: c.path, Summary: c.summary}, {Path: c.path, Summary: "has a control character"}}
+			}
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("problems %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+func TestValidateRefusesANumberThatIsNone(t *testing.T) {
+	s := lxc.Spec{CTID: 900, StorageSizeGB: math.NaN()}
+	if got := s.Validate(); len(got) != 1 || got[0].Path != "storage_size_gb" {
+		t.Errorf("problems %q", got)
+	}
+}
+
+func TestValidateAcceptsEveryProperty(t *testing.T) {
+	if got := decode(t, full).Validate(); len(got) > 0 {
+		t.Errorf("problems %q", got)
+	}
+}
+
+func TestInterfacesAreAListOrOne(t *testing.T) {
+	one := decode(t, `{"ctid":900,"network_config":{"name":"eth0"}}`)
+	list := decode(t, `{"ctid":900,"network_config":[{"name":"eth0"}]}`)
+	if !reflect.DeepEqual(one, list) {
+		t.Errorf("%+v, want %+v", one, list)
+	}
+	for _, bad := range []string{`{"name":"eth0","vlan_id":5}`, `[{"name":"eth0","vlan_id":5}]`, `"eth0"`} {
+		var s lxc.Spec
+		if err := tasks.UnmarshalStrict([]byte(`{"ctid":900,"network_config":`+bad+`}`), &s); err == nil {
+			t.Errorf("%s is accepted", bad)
+		}
+	}
+}
+
+func TestSpecSurvivesTheJourney(t *testing.T) {
+	for _, text := range []string{full, `{"ctid":900,"tags":[],"pct_options":{"mount":[]},"lxc_options":[],"description":""}`} {
+		s := decode(t, text)
+		raw, err := json.Marshal(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again := decode(t, string(raw)); !reflect.DeepEqual(s, again) {
+			t.Errorf("%+v came back as %+v", s, again)
+		}
+	}
+}
