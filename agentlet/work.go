@@ -1,0 +1,203 @@
+package agentlet
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"phoenix/agentlet/wire"
+	"phoenix/tasks"
+	"phoenix/tasks/secret"
+)
+
+// work is one job on its way.
+type work struct {
+	server *Server
+	job    tasks.Job
+	out    *outbox
+	ears   *ears
+	redact *secret.Redactor
+
+	journal *journal // nil in a check
+	toldBad bool     // that the journal cannot be written has been said
+
+	mu    sync.Mutex // guards step, since
+	step  string
+	since time.Time
+}
+
+// do runs the job. What it returns is the last message of the session.
+func (w *work) do(ctx context.Context) wire.Done {
+	if w.job.Mode == tasks.ModeCheck {
+		return w.run(ctx, "")
+	}
+	if err := checkRunID(w.job.RunID); err != nil {
+		return wire.Done{Error: err.Error()}
+	}
+	lock, holder, err := takeLock(w.server.Dirs.Lock, wire.Holder{
+		RunID: w.job.RunID, Operator: w.job.Operator, PID: w.server.PID, Since: w.server.now(),
+	})
+	if err != nil {
+		return wire.Done{Error: err.Error(), Holder: holder}
+	}
+	defer lock.release()
+	runs := runsDir(w.server.Dirs.State)
+	for j := range uncollected(runs, w.job.RunID) {
+		w.out.send(wire.Message{Journal: &j})
+	}
+	w.journal = openJournal(runs, w.job)
+	done := w.run(ctx, w.journal.outputDir(minRoom))
+	w.journal.finish()
+	pruneRuns(runs, w.job.RunID, keepRuns)
+	pruneHelpers(w.server.Dirs.Helpers, w.server.SHA256, w.server.now())
+	return done
+}
+
+// run hands the job to the runner.
+func (w *work) run(ctx context.Context, outputDir string) wire.Done {
+	runner := tasks.Runner{
+		Host: w.server.Host(outputDir), Registry: w.server.Registry,
+		Emit: w.emit, Now: w.server.now, Stop: w.ears.stop,
+	}
+	if err := runner.Run(ctx, w.job); err != nil {
+		return wire.Done{Error: w.redact.Text(err.Error())}
+	}
+	return wire.Done{}
+}
+
+// emit records an event and sends it. The runner calls it one at a time.
+func (w *work) emit(e tasks.Event) {
+	w.mark(e)
+	e = cut(w.redact.Event(e)) // in this order: half a value must not escape the redactor
+	w.record(e)
+	w.out.send(wire.Message{Event: &e})
+}
+
+// record writes an event to the journal. That it could not is said once, before the
+// event itself is sent, because a step's result ends what is said of the step.
+func (w *work) record(e tasks.Event) {
+	if w.journal == nil {
+		return
+	}
+	w.journal.write(e)
+	if err := w.journal.fault; err != nil && !w.toldBad {
+		w.toldBad = true
+		w.out.send(wire.Message{Event: &tasks.Event{Time: e.Time, Step: e.Step, Log: logLine(
+			fmt.Sprintf("the run goes on, but its journal on the host is incomplete: %v", err))}})
+	}
+}
+
+// mark remembers the step under way, for the heartbeat.
+func (w *work) mark(e tasks.Event) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case e.Started != nil:
+		w.step, w.since = e.Step, e.Time
+	case e.Result != nil:
+		w.step = ""
+	}
+}
+
+// pulse sends heartbeats until the returned function is called, which may be called
+// twice.
+func (w *work) pulse() (stop func()) {
+	quit := make(chan struct{})
+	ticker := time.NewTicker(w.server.heartbeat())
+	go func() {
+		defer ticker.Stop()
+		for {
+			select {
+			case <-quit:
+				return
+			case <-ticker.C:
+				w.out.beat(w.alive())
+			}
+		}
+	}()
+	return sync.OnceFunc(func() { close(quit) })
+}
+
+func (w *work) alive() wire.Heartbeat {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.step == "" {
+		return wire.Heartbeat{}
+	}
+	return wire.Heartbeat{Step: w.step, ForMS: w.server.now().Sub(w.since).Milliseconds()}
+}
+
+// handOver waits until the workstation has confirmed the record of this run, and
+// marks it, and those of earlier runs that it confirmed, as collected. What nobody
+// confirms is sent again by the next run: at least once, never lost.
+func (w *work) handOver(limit time.Duration) {
+	timeout := time.NewTimer(limit)
+	defer timeout.Stop()
+	for {
+		select {
+		case token := <-w.ears.confirmed:
+			if w.confirm(token) {
+				return
+			}
+		case <-w.ears.gone:
+			for len(w.ears.confirmed) > 0 {
+				w.confirm(<-w.ears.confirmed)
+			}
+			return
+		case <-timeout.C:
+			return
+		}
+	}
+}
+
+// confirm marks a run as collected and tells whether it is this one.
+func (w *work) confirm(runID string) bool {
+	markCollected(runsDir(w.server.Dirs.State), runID)
+	return runID == w.job.RunID
+}
+
+// maxText is the longest text of one property or line, in bytes; a step that has
+// more to say than fits into a message must not end the session.
+const maxText = 64 << 10
+
+// cut bounds what one event can hold.
+func cut(e tasks.Event) tasks.Event {
+	if e.Log != nil && len(e.Log.Text) > 8<<10 {
+		e.Log = &tasks.Log{Stream: e.Log.Stream, Text: shorten(e.Log.Text, 8<<10)}
+	}
+	if e.Result == nil {
+		return e
+	}
+	res := *e.Result
+	res.Why = shorten(res.Why, maxText)
+	res.Changes, res.Remaining = cutDiff(res.Changes), cutDiff(res.Remaining)
+	if len(res.Data) > 4<<20 {
+		res.Data = nil
+		res.Why = shorten(res.Why+" (the data found are more than fits into a message and were left out)", maxText)
+	}
+	e.Result = &res
+	return e
+}
+
+// cutDiff keeps a diff within 2 MiB.
+func cutDiff(d tasks.Diff) tasks.Diff {
+	var out tasks.Diff
+	left := 2 << 20
+	for i, c := range d {
+		c.From, c.To, c.Note = shorten(c.From, maxText), shorten(c.To, maxText), shorten(c.Note, maxText)
+		left -= len(c.Path) + len(c.From) + len(c.To) + len(c.Note) + 64
+		if left < 0 {
+			return append(out, tasks.Change{Path: "…", Note: fmt.Sprintf("and %d more changes", len(d)-i)})
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+func shorten(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return fmt.Sprintf("%s… (%d bytes more)", s[:most], len(s)-most)
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"phoenix/agentlet"
+	"phoenix/tasks"
+	"phoenix/tasks/kind"
+	"phoenix/tasks/local"
+)
+
+// outlive makes the helper survive the end of its connection. SIGPIPE and SIGHUP
+// are caught and dropped, not ignored, because programs that it starts would
+// inherit that they are ignored. SIGTERM cancels the step under way.
+func outlive(cancel context.CancelFunc) {
+	dropped := make(chan os.Signal, 1)
+	signal.Notify(dropped, syscall.SIGPIPE, syscall.SIGHUP)
+	terminated := make(chan os.Signal, 1)
+	signal.Notify(terminated, syscall.SIGTERM)
+	go func() {
+		for {
+			select {
+			case <-dropped:
+			case <-terminated:
+				cancel()
+			}
+		}
+	}()
+}
+
+// thisMachine is the server for the machine that the process runs on.
+func thisMachine() (*agentlet.Server, error) {
+	exe, sum, err := ownFile()
+	if err != nil {
+		return nil, fmt.Errorf("hash own file: %w", err)
+	}
+	hostname, err := os.Hostname()
+	if err != nil {
+		return nil, fmt.Errorf("find host name: %w", err)
+	}
+	return &agentlet.Server{
+		Host:     func(outputDir string) tasks.Host { return &local.Host{OutputDir: outputDir} },
+		Registry: kind.All(),
+		Dirs: agentlet.Dirs{
+			State: agentlet.StateDir, Lock: agentlet.LockFile,
+			Helpers: []string{agentlet.StateDir, filepath.Dir(exe)},
+		},
+		SHA256: sum, Hostname: hostname, Arch: runtime.GOARCH, PID: os.Getpid(), UID: os.Geteuid(),
+	}, nil
+}
+
+// ownFile is the path and the SHA-256 of the file that is running, whatever its
+// name is by now. Where /proc is not mounted, as in a rescue chroot, it is the file
+// that was started.
+func ownFile() (path, sum string, err error) {
+	running := "/proc/self/exe"
+	path, err = os.Readlink(running)
+	if errors.Is(err, fs.ErrNotExist) {
+		path, running, err = os.Args[0], os.Args[0], nil
+	}
+	if err != nil {
+		return "", "", err
+	}
+	f, err := os.Open(running)
+	if err != nil {
+		return "", "", err
+	}
+	defer f.Close()
+	if sum, ok := installed(f, path); ok {
+		return path, sum, nil
+	}
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", "", err
+	}
+	return path, hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// installed returns the hash that the file was installed under, if the file system
+// says of it what it said then (deploy.Install): hashing four megabytes costs more
+// than a check of hundreds of properties.
+func installed(f *os.File, path string) (sum string, ok bool) {
+	sum, named := strings.CutPrefix(filepath.Base(path), "agentlet-")
+	info, err := f.Stat()
+	if err != nil || !named {
+		return "", false
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return "", false
+	}
+	noted, err := os.ReadFile(path + ".stat")
+	is := fmt.Sprintf("%d %d.%09d %d\n", st.Ino, st.Ctim.Sec, st.Ctim.Nsec, st.Size)
+	return sum, err == nil && string(noted) == is
+}
