@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"phoenix/inventory"
+	"phoenix/tasks"
+	"phoenix/tasks/kind/lxc"
+)
+
+// destroyCmd is `phoenix destroy`.
+type destroyCmd struct {
+	CTID         []string `arg:"" help:"Containers to destroy, by number."`
+	AllowDestroy []int    `placeholder:"CTID" help:"Destroy this container without asking for its name. May be repeated."`
+	Reach        reach    `embed:""`
+	Out          output   `embed:""`
+}
+
+// doomed is one container and the host that it is on.
+type doomed struct {
+	ctid int
+	name string
+	host *inventory.Host
+}
+
+// Run is called by kong.
+func (c *destroyCmd) Run(p *program, g *cli) error {
+	ctx := context.Background()
+	for _, word := range c.CTID {
+		if _, err := checkCTID(word); err != nil {
+			return err
+		}
+	}
+	fleet, hosts, err := p.selected(ctx, g)
+	if err != nil {
+		return err
+	}
+	list, err := doomedAmong(fleet.Hosts, hosts, c.CTID)
+	if err != nil {
+		return err
+	}
+	for _, d := range list {
+		if err := p.agree(ctx, d, c.AllowDestroy); err != nil {
+			return err
+		}
+	}
+	work, err := destruction(list)
+	if err != nil {
+		return err
+	}
+	gone := &missing{}
+	rec, err := p.carryOut(ctx, g, fleet, work, request{
+		command: "destroy", mode: tasks.ModeRun, reach: &c.Reach, output: c.Out,
+		consent: tasks.Consent{Restart: true}, watch: gone,
+	})
+	if err != nil {
+		return err
+	}
+	gone.tell(rec.stream)
+	return rec.finish()
+}
+
+// doomedAmong finds the host of every container.
+func doomedAmong(all, hosts []*inventory.Host, words []string) ([]doomed, error) {
+	var list []doomed
+	for _, word := range words {
+		id, err := ctid(all, word)
+		if err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(list, func(d doomed) bool { return d.ctid == id }) {
+			return nil, &usageError{fmt.Sprintf("container %d is named twice", id)}
+		}
+		h, err := only(all, hosts, id)
+		if err != nil {
+			return nil, err
+		}
+		d := doomed{ctid: id, host: h}
+		for _, c := range h.Containers {
+			if c.Spec.CTID == id {
+				d.name = c.Spec.Name
+			}
+		}
+		list = append(list, d)
+	}
+	return list, nil
+}
+
+// only tells which host has the container: the one that the inventory places it on,
+// or the only one selected. CTIDs are unique in a cluster, not in a fleet, so there
+// may be several; none of them is taken then.
+func only(all, hosts []*inventory.Host, ctid int) (*inventory.Host, error) {
+	found := carrying(hosts, ctid)
+	switch {
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) > 1:
+		var names []string
+		for _, h := range found {
+			names = append(names, h.Name)
+		}
+		return nil, &usageError{fmt.Sprintf("there is a container %d on %s; name the host that is meant: --limit HOST", ctid, strings.Join(names, " and on "))}
+	case len(hosts) == 1:
+		for _, h := range carrying(all, ctid) {
+			if h.Cluster == hosts[0].Cluster {
+				return nil, &usageError{fmt.Sprintf("container %d is on %s in the inventory, not on %s: --limit %s", ctid, h.Name, hosts[0].Name, h.Name)}
+			}
+		}
+		return hosts[0], nil
+	}
+	return nil, &usageError{fmt.Sprintf("container %d is in no configuration of the selected hosts; name its host: --limit HOST", ctid)}
+}
+
+// carrying keeps the hosts that the inventory places the container on.
+func carrying(hosts []*inventory.Host, ctid int) []*inventory.Host {
+	var found []*inventory.Host
+	for _, h := range hosts {
+		if slices.Contains(h.CTIDs, ctid) {
+			found = append(found, h)
+		}
+	}
+	return found
+}
+
+// agree has the operator type the container's name, unless a flag names it.
+func (p *program) agree(ctx context.Context, d doomed, allowed []int) error {
+	if slices.Contains(allowed, d.ctid) {
+		return nil
+	}
+	what := fmt.Sprintf("Container %d on %s and all its volumes will be destroyed.", d.ctid, d.host.Name)
+	yes, err := p.confirmName(ctx, what, typed(d.name, d.ctid))
+	switch {
+	case errors.Is(err, errInterrupted):
+		return p.interrupted()
+	case err == nil && yes:
+		return nil
+	}
+	why := "the answer was not its name"
+	if err != nil {
+		why = err.Error()
+	}
+	fmt.Fprintf(p.stderr, "phoenix: destroying container %d is refused: %s; nothing was contacted\n", d.ctid, why)
+	fmt.Fprintf(p.stderr, "hint: --allow-destroy %d agrees to it beforehand\n", d.ctid)
+	return exitError(exitStopped)
+}
+
+// typed is what the operator types for a container: its name, or its number where it
+// has none.
+func typed(name string, ctid int) string {
+	if strings.TrimSpace(name) == "" {
+		return strconv.Itoa(ctid)
+	}
+	return name
+}
+
+// destruction makes a step per container, in one job per host.
+func destruction(list []doomed) ([]assignment, error) {
+	var work []assignment
+	for _, d := range list {
+		step, err := tasks.NewStep(lxc.Name, fmt.Sprintf("%s:%d", lxc.Name, d.ctid), &lxc.Spec{CTID: d.ctid, State: "absent"})
+		if err != nil {
+			return nil, err
+		}
+		i := slices.IndexFunc(work, func(a assignment) bool { return a.host == d.host })
+		if i < 0 {
+			i = len(work)
+			work = append(work, assignment{host: d.host})
+		}
+		work[i].steps = append(work[i].steps, step)
+		work[i].destroy = append(work[i].destroy, d.ctid)
+	}
+	return work, nil
+}
+
+// consents asks, before anything is contacted, about every container that the planned
+// steps want gone, host by host: the same number elsewhere is another container.
+// Without a terminal nothing is asked, and a container that is there is refused when
+// its turn comes.
+func (p *program) consents(ctx context.Context, work []assignment, allowed []int) error {
+	for i := range work {
+		a := &work[i]
+		for _, c := range a.host.Containers {
+			id := fmt.Sprintf("%s:%d", lxc.Name, c.Spec.CTID)
+			planned := slices.ContainsFunc(a.steps, func(s tasks.Step) bool { return s.ID == id })
+			if c.Spec.State != "absent" || !planned || slices.Contains(allowed, c.Spec.CTID) || !p.interactive() {
+				continue
+			}
+			what := fmt.Sprintf("Container %d is to be absent from %s. If it is there, it and all its volumes will be destroyed.", c.Spec.CTID, a.host.Name)
+			yes, err := p.confirmName(ctx, what, typed(c.Spec.Name, c.Spec.CTID))
+			if errors.Is(err, errInterrupted) {
+				return p.interrupted()
+			}
+			if err == nil && yes {
+				a.destroy = append(a.destroy, c.Spec.CTID)
+			}
+		}
+	}
+	return nil
+}

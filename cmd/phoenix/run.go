@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"phoenix/inventory"
+	"phoenix/inventory/plan"
+	"phoenix/tasks"
+	"phoenix/tasks/report"
+	"phoenix/transport/fleet"
+)
+
+// runCmd is `phoenix run`.
+type runCmd struct {
+	DryRun       bool      `help:"Only report what would be changed; the same as check, in the words of a run."`
+	NoRestart    bool      `help:"Restart no container or service; what needs it stays pending."`
+	AllowDestroy []int     `placeholder:"CTID" help:"Containers that may be destroyed or replaced, without being asked."`
+	Selection    selection `embed:""`
+	Reach        reach     `embed:""`
+	Out          output    `embed:""`
+}
+
+// Run is called by kong.
+func (c *runCmd) Run(p *program, g *cli) error {
+	mode := tasks.ModeRun
+	if c.DryRun {
+		mode = tasks.ModeCheck
+	}
+	return p.converge(g, request{
+		command: "run", mode: mode, dryRun: c.DryRun, selection: c.Selection, reach: &c.Reach, output: c.Out,
+		consent: tasks.Consent{Destroy: c.AllowDestroy, Restart: !c.NoRestart},
+	})
+}
+
+// checkCmd is `phoenix check`.
+type checkCmd struct {
+	Selection selection `embed:""`
+	Reach     reach     `embed:""`
+	Out       output    `embed:""`
+}
+
+// Run is called by kong.
+func (c *checkCmd) Run(p *program, g *cli) error {
+	return p.converge(g, request{command: "check", mode: tasks.ModeCheck, selection: c.Selection, reach: &c.Reach, output: c.Out})
+}
+
+// request is one command that sends jobs to hosts.
+type request struct {
+	command   string
+	mode      tasks.Mode
+	dryRun    bool
+	selection selection
+	reach     *reach
+	output    output
+	consent   tasks.Consent
+	// start replaces the start of a helper; nil starts one.
+	start fleet.StartFunc
+	// live, when set, shows the result as it comes, in place of the report in text.
+	live *execSink
+	// watch, when set, sees every event as well.
+	watch report.Sink
+}
+
+// converge plans every selected host from its configuration and carries it out.
+func (p *program) converge(g *cli, r request) error {
+	ctx := context.Background()
+	fleet, hosts, err := p.selected(ctx, g)
+	if err != nil {
+		return err
+	}
+	work, err := p.plan(hosts, r.selection)
+	if err != nil {
+		return err
+	}
+	if r.mode == tasks.ModeRun {
+		if err := p.consents(ctx, work, r.consent.Destroy); err != nil {
+			return err
+		}
+	}
+	rec, err := p.carryOut(ctx, g, fleet, work, r)
+	if err != nil {
+		return err
+	}
+	return rec.finish()
+}
+
+// plan makes the steps of every host. Hosts of which nothing is wanted stay in, so
+// that the report names them.
+func (p *program) plan(hosts []*inventory.Host, s selection) ([]assignment, error) {
+	sel := plan.Selection{Tags: s.Tags, SkipTags: s.SkipTags}
+	faults := []error{sel.Validate(hosts)}
+	var work []assignment
+	steps := 0
+	for _, h := range hosts {
+		made, err := plan.Build(h, sel)
+		faults = append(faults, err)
+		steps += len(made.Steps)
+		work = append(work, assignment{host: h, steps: made.Steps, secrets: made.Secrets})
+	}
+	if err := errors.Join(faults...); err == nil && steps == 0 && len(s.Tags)+len(s.SkipTags) > 0 {
+		faults = append(faults, errNoStep)
+	}
+	if err := errors.Join(faults...); err != nil {
+		fmt.Fprintf(p.stderr, "phoenix: %v\nphoenix: nothing was contacted\n", err)
+		return nil, exitError(exitInvalid)
+	}
+	return work, nil
+}
+
+// errNoStep is a choice of steps that every tag exists for and that leaves none: to
+// contact hosts for nothing and report them as in sync would be a lie.
+var errNoStep = errors.New("select steps: --tags and --skip-tags together leave no step of the selected hosts")
