@@ -1,0 +1,83 @@
+// Command pvesim is the simulated Proxmox tools as real programs, for the
+// end-to-end tests. Called by the name of a tool (pct, pvesm, apt-get, …), it acts
+// as that tool on the root file system it runs in; with --install it first lays a
+// fresh Proxmox host over that root, which must be a throw-away one.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"phoenix/tasks/sim"
+)
+
+// bin is where the tools are put: first on the path of every login.
+const bin = "/usr/local/sbin"
+
+// tools are the programs that a Proxmox host has and the machine below may lack,
+// or that would act on the real machine.
+const tools = "pct pvesm pveam pvesh pveversion apt-get apt-mark apt-cache dpkg dpkg-query systemctl timedatectl lxc-attach lxc-info"
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "pvesim:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	if len(os.Args) > 1 && os.Args[1] == "--install" {
+		return install(os.Getenv("NODE"))
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT)
+	defer stop()
+	node, err := os.ReadFile("/etc/hostname")
+	if err != nil {
+		return err
+	}
+	m, err := sim.New("/", strings.TrimSpace(string(node)), sim.Options{Seed: uint64(os.Getpid())})
+	if err != nil {
+		return err
+	}
+	argv := append([]string{filepath.Base(os.Args[0])}, os.Args[1:]...)
+	os.Exit(m.Exec(ctx, argv, sim.Streams{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}))
+	return nil
+}
+
+// install lays a fresh tree beside the root and copies it over it, because a tree
+// that exists is kept as it is.
+func install(node string) error {
+	fresh, err := os.MkdirTemp("/", "fresh-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(fresh)
+	if err := os.Chmod(fresh, 0o755); err != nil { // it becomes the root's mode
+		return err
+	}
+	if _, err := sim.New(fresh, node, sim.Options{Seed: 1}); err != nil {
+		return err
+	}
+	// What makes the machine below run, and let people in, stays as it is.
+	const copyTree = `cd "$1" && tar -cf - --exclude=./dev --exclude=./lib --exclude=./bin --exclude=./sbin --exclude=./usr/bin --exclude=./usr/sbin --exclude=./root \
+		--exclude=./etc/passwd --exclude=./etc/group --exclude=./etc/ssh . | tar -C / --keep-directory-symlink -xf -`
+	if out, err := exec.Command("sh", "-c", copyTree, "copy", fresh).CombinedOutput(); err != nil {
+		return fmt.Errorf("copy the fresh tree: %w: %s", err, out)
+	}
+	for tool := range strings.FieldsSeq(tools) {
+		link := filepath.Join(bin, tool)
+		if err := os.RemoveAll(link); err != nil {
+			return err
+		}
+		if err := os.Symlink("pvesim", link); err != nil {
+			return err
+		}
+	}
+	return nil
+}

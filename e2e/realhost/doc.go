@@ -1,0 +1,9 @@
+// Package realhost starts real OpenSSH servers on loopback addresses, each in a
+// root file system of its own: an overlay above the machine's, in a private mount
+// namespace, in which the simulated Proxmox programs stand where Proxmox's would.
+// A client that logs in there cannot tell it from a Proxmox host.
+//
+// It needs root, overlayfs and sshd, and says so when one is missing. Everything
+// it mounts lives in the namespaces of the servers and goes with them, even when
+// the test is killed. Start reading at Start.
+package realhost
