@@ -1,5 +1,5 @@
 // Package dpkg reads what dpkg knows about installed packages from its own file,
-// without starting a program.
+// without starting a program, and orders versions as dpkg does.
 //
 // It never changes anything and knows no repositories. Start reading at Read.
 package dpkg

@@ -2,6 +2,8 @@ package pve
 
 import (
 	"strings"
+
+	"phoenix/tasks/dpkg"
 )
 
 // IsTemplateFile tells whether a name is the file name of a container template, which
@@ -26,45 +28,9 @@ func NewestTemplate(files []string, series string) (string, bool) {
 			continue
 		}
 		version, _, _ := strings.Cut(rest, "_")
-		if best == "" || versionLess(bestVersion, version) {
+		if best == "" || dpkg.CompareVersions(bestVersion, version) < 0 {
 			best, bestVersion = f, version
 		}
 	}
 	return best, best != ""
 }
-
-// versionLess compares versions by their numbers, and where these are equal by the
-// text between them.
-func versionLess(a, b string) bool {
-	for a != "" || b != "" {
-		x, restA := leading(a)
-		y, restB := leading(b)
-		if x != y {
-			if isDigit(x) && isDigit(y) && len(x) != len(y) {
-				return len(x) < len(y)
-			}
-			return x < y
-		}
-		a, b = restA, restB
-	}
-	return false
-}
-
-// leading splits off a run of digits, without leading zeros, or a run of the rest.
-func leading(s string) (run, rest string) {
-	if s == "" {
-		return "", ""
-	}
-	digits := isDigit(s)
-	i := 1
-	for i < len(s) && isDigit(s[i:]) == digits {
-		i++
-	}
-	run = s[:i]
-	if digits {
-		run = "0" + strings.TrimLeft(run, "0")
-	}
-	return run, s[i:]
-}
-
-func isDigit(s string) bool { return s != "" && s[0] >= '0' && s[0] <= '9' }

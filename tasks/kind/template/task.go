@@ -23,6 +23,7 @@ import (
 	"strings"
 
 	"phoenix/tasks"
+	"phoenix/tasks/dpkg"
 	"phoenix/tasks/pve"
 )
 
@@ -173,7 +174,7 @@ func (t task) present(h tasks.Host, dir string) ([]string, error) {
 			out = append(out, n)
 		}
 	}
-	slices.SortFunc(out, func(a, b string) int { return compareVersions(versionOf(a), versionOf(b)) })
+	slices.SortFunc(out, func(a, b string) int { return dpkg.CompareVersions(versionOf(a), versionOf(b)) })
 	return out, nil
 }
 

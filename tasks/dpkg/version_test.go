@@ -1,11 +1,11 @@
-package template
+package dpkg
 
 import (
 	"cmp"
 	"testing"
 )
 
-func TestCompareVersions_asDpkgDoes(t *testing.T) {
+func TestVersionsAreOrderedAsDpkgOrdersThem(t *testing.T) {
 	for _, tc := range []struct {
 		a, b string
 		want int
@@ -20,10 +20,10 @@ func TestCompareVersions_asDpkgDoes(t *testing.T) {
 		{"1.09", "1.9", 0},
 		{"", "1", -1},
 	} {
-		if got := cmp.Compare(compareVersions(tc.a, tc.b), 0); got != tc.want {
+		if got := cmp.Compare(CompareVersions(tc.a, tc.b), 0); got != tc.want {
 			t.Errorf("compare %q and %q: %d, want %d", tc.a, tc.b, got, tc.want)
 		}
-		if got := cmp.Compare(compareVersions(tc.b, tc.a), 0); got != -tc.want {
+		if got := cmp.Compare(CompareVersions(tc.b, tc.a), 0); got != -tc.want {
 			t.Errorf("compare %q and %q: %d, want %d", tc.b, tc.a, got, -tc.want)
 		}
 	}
