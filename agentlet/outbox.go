@@ -30,19 +30,15 @@ type outbox struct {
 
 	mu      sync.Mutex
 	wake    *sync.Cond
-	queue   []byte
-	last    announced
-	due     bool // the queue is to be written now
-	timed   bool // a timer will make it due
+	queue   []byte        // frames
+	passed  []wire.Passed // behind the queue, not yet a frame
+	held    int           // about what passed will take, in bytes
+	start   *tasks.Event  // behind both, of a step that has not said more yet
+	due     bool          // all of it is to be written now
+	timed   bool          // a timer will make it due
 	dropped int
 	closed  bool
 	broken  bool // the channel is gone; all is dropped
-}
-
-// announced is the last message of the queue when it is the start of a step.
-type announced struct {
-	step string
-	at   int // where its frame begins in the queue
 }
 
 func newOutbox(w io.Writer) *outbox {
@@ -56,18 +52,19 @@ func (o *outbox) loop() {
 	defer close(o.done)
 	for {
 		o.mu.Lock()
-		for !o.closed && (len(o.queue) == 0 || !o.due) {
+		for !o.closed && !o.due {
 			o.wake.Wait()
 		}
+		o.settle()
 		batch := o.queue
-		o.queue, o.due, o.last = nil, false, announced{}
+		o.queue, o.due = nil, false
 		o.mu.Unlock()
 		if len(batch) == 0 {
 			return
 		}
 		if _, err := o.w.Write(batch); err != nil {
 			o.mu.Lock()
-			o.broken, o.queue = true, nil
+			o.broken, o.queue, o.passed, o.held, o.start = true, nil, nil, 0, nil
 			o.mu.Unlock()
 		}
 	}
@@ -80,45 +77,55 @@ func (o *outbox) raw(b []byte) {
 	o.push(b)
 }
 
+// push queues bytes behind all that is queued.
 func (o *outbox) push(b []byte) {
 	if o.broken || o.closed {
 		return
 	}
 	o.queue = append(o.queue, b...)
-	switch {
-	case len(o.queue) >= fullWrite:
+	if len(o.queue) >= fullWrite {
 		o.flush()
-	case !o.timed:
-		o.timed = true
-		time.AfterFunc(gather, func() {
-			o.mu.Lock()
-			defer o.mu.Unlock()
-			o.timed = false
-			o.flush()
-		})
 	}
+	o.soon()
+}
+
+// soon has what is queued written when its time to gather others is over.
+func (o *outbox) soon() {
+	if o.timed {
+		return
+	}
+	o.timed = true
+	time.AfterFunc(gather, func() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.timed = false
+		o.flush()
+	})
 }
 
 // flush has what is queued written now.
 func (o *outbox) flush() {
-	if len(o.queue) > 0 {
+	if o.waiting() {
 		o.due = true
 		o.wake.Signal()
 	}
 }
 
+func (o *outbox) waiting() bool { return len(o.queue) > 0 || len(o.passed) > 0 || o.start != nil }
+
 // send queues a message. A line of log is left out while too much is waiting; the
 // next message that fits is preceded by a line that says how many were.
 func (o *outbox) send(m wire.Message) {
-	frame, err := wire.Encode(m)
-	if err != nil {
-		frame, err = wire.Encode(unsendable(m, err))
-		if err != nil {
-			return
-		}
-	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.broken || o.closed {
+		return
+	}
+	if e := m.Event; e != nil && o.dropped == 0 && o.hold(*e) {
+		o.soon()
+		return
+	}
+	o.settle()
 	if isLog(m) && len(o.queue) > maxQueued {
 		o.dropped++
 		return
@@ -126,44 +133,73 @@ func (o *outbox) send(m wire.Message) {
 	if o.dropped > 0 && m.Event != nil {
 		o.push(o.gap(m))
 	}
-	o.merge(m)
-	o.push(frame)
+	o.push(encode(m))
 	if m.Done != nil {
 		o.flush()
 	}
 }
 
-// merge takes back the start of a step that has ended well before anybody was told
-// that it began: of hundreds of properties that are as wanted, the result says all.
-func (o *outbox) merge(m wire.Message) {
-	e := m.Event
-	if e != nil && e.Result != nil && e.Result.Status == tasks.StatusOK && o.last.step == e.Step && o.last.step != "" {
-		o.queue = o.queue[:o.last.at]
+// hold keeps an event that may need no frame of its own. The start of a step that
+// ends well before anybody was told that it began is never sent: of hundreds of
+// properties that are as wanted, the results say all, and share a message.
+func (o *outbox) hold(e tasks.Event) bool {
+	if e.Started != nil {
+		if o.start != nil {
+			o.settle()
+		}
+		o.start = &e
+		return true
 	}
-	o.last = announced{}
-	if e != nil && e.Started != nil && !o.broken {
-		o.last = announced{e.Step, len(o.queue)}
+	p, passed := wire.PassedOf(e)
+	if !passed || o.start != nil && o.start.Step != e.Step {
+		return false
 	}
+	o.start = nil
+	o.passed = append(o.passed, p)
+	if o.held += len(p.Step) + 48; o.held >= fullWrite {
+		o.settle()
+	}
+	return true
+}
+
+// settle makes frames of what is held.
+func (o *outbox) settle() {
+	if len(o.passed) > 0 {
+		o.push(encode(wire.Message{Passed: o.passed}))
+		o.passed, o.held = nil, 0
+	}
+	if o.start != nil {
+		o.push(encode(wire.Message{Event: o.start}))
+		o.start = nil
+	}
+}
+
+// encode is the frame of a message or, where it cannot be sent, of what is sent
+// instead; nil where even that fails.
+func encode(m wire.Message) []byte {
+	frame, err := wire.Encode(m)
+	if err != nil {
+		frame, err = wire.Encode(unsendable(m, err))
+		if err != nil {
+			return nil
+		}
+	}
+	return frame
 }
 
 // gap is the frame that says how many lines were left out before m.
 func (o *outbox) gap(m wire.Message) []byte {
 	e := *m.Event
 	e.Started, e.Result = nil, nil
-	text := fmt.Sprintf("%d lines were left out here, because the connection was too slow for them", o.dropped)
-	e.Log = logLine(text)
+	e.Log = logLine(fmt.Sprintf("%d lines were left out here, because the connection was too slow for them", o.dropped))
 	o.dropped = 0
-	frame, err := wire.Encode(wire.Message{Event: &e})
-	if err != nil {
-		return nil
-	}
-	return frame
+	return encode(wire.Message{Event: &e})
 }
 
 // beat queues a heartbeat unless other messages are waiting, which say as much.
 func (o *outbox) beat(h wire.Heartbeat) {
 	o.mu.Lock()
-	waiting := len(o.queue) > 0
+	waiting := o.waiting()
 	o.mu.Unlock()
 	if !waiting {
 		o.send(wire.Message{Heartbeat: &h})
@@ -173,6 +209,7 @@ func (o *outbox) beat(h wire.Heartbeat) {
 // close waits, for at most limit, until all is written. Afterwards nothing is taken.
 func (o *outbox) close(limit time.Duration) {
 	o.mu.Lock()
+	o.settle()
 	o.closed = true
 	o.wake.Signal()
 	o.mu.Unlock()

@@ -2,6 +2,9 @@ package agentlet
 
 import (
 	"bytes"
+	"fmt"
+	"reflect"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -38,7 +41,8 @@ func TestTheStartOfAStepIsToldUnlessItEndedWellAtOnce(t *testing.T) {
 		want   int // messages that arrive
 		writes int
 	}{
-		{"two that end well", []wire.Message{started("a"), ended("a", tasks.StatusOK), started("b"), ended("b", tasks.StatusOK)}, 2, 1},
+		{"two that end well", []wire.Message{started("a"), ended("a", tasks.StatusOK), started("b"), ended("b", tasks.StatusOK)}, 1, 1},
+		{"one that ends well between two that do not", []wire.Message{ended("a", tasks.StatusFailed), ended("b", tasks.StatusOK), ended("c", tasks.StatusFailed)}, 3, 1},
 		{"one that would change", []wire.Message{started("a"), ended("a", tasks.StatusWouldChange)}, 2, 1},
 		{"one that says something", []wire.Message{started("a"), logged("a"), ended("a", tasks.StatusOK)}, 3, 1},
 		{"one that takes its time", []wire.Message{started("a"), pause, ended("a", tasks.StatusOK)}, 2, 2},
@@ -49,7 +53,7 @@ func TestTheStartOfAStepIsToldUnlessItEndedWellAtOnce(t *testing.T) {
 				var w writes
 				o := newOutbox(&w)
 				for _, m := range c.send {
-					if m == pause {
+					if reflect.DeepEqual(m, pause) {
 						<-time.After(time.Second)
 						continue
 					}
@@ -66,4 +70,24 @@ func TestTheStartOfAStepIsToldUnlessItEndedWellAtOnce(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What shares a message must still fit into one.
+func TestManyStepsThatPassAtOnceAllArrive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const steps = 4000
+		var w writes
+		o := newOutbox(&w)
+		for i := range steps {
+			o.send(ended(fmt.Sprintf("file:/%d/%s", i, strings.Repeat("x", 4000)), tasks.StatusOK))
+		}
+		o.close(time.Minute)
+		r, got := wire.NewReader(bytes.NewReader(bytes.Join(w, nil))), 0
+		for m, err := r.Read(); err == nil; m, err = r.Read() {
+			got += len(m.Passed)
+		}
+		if got != steps {
+			t.Errorf("%d steps arrived, want %d", got, steps)
+		}
+	})
 }

@@ -100,6 +100,8 @@ type session struct {
 	out   *wire.Reader
 	w     *wire.Writer
 	ended chan error
+
+	passed []wire.Passed
 }
 
 func newServer(t *testing.T, s *stage, dir string) *Server {
@@ -136,13 +138,22 @@ func open(t *testing.T, dir string, change ...func(*Server)) *session {
 	return s
 }
 
+// read returns the next message; those of steps that share one come one by one.
 func (s *session) read() wire.Message {
 	s.t.Helper()
-	m, err := s.out.Read()
-	if err != nil {
-		s.t.Fatal(err)
+	if len(s.passed) == 0 {
+		m, err := s.out.Read()
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if m.Passed == nil {
+			return m
+		}
+		s.passed = m.Passed
 	}
-	return m
+	e := s.passed[0].Event()
+	s.passed = s.passed[1:]
+	return wire.Message{Event: &e}
 }
 
 func (s *session) send(m wire.Message) {

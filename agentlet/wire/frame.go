@@ -69,6 +69,7 @@ func (r *Reader) Read() (Message, error) {
 	}
 	// The buffer grows with what arrives, not with what is claimed.
 	r.buf.Reset()
+	r.buf.Grow(min(int(n), 32<<10) + bytes.MinRead)
 	got, err := io.CopyN(&r.buf, r.r, int64(n))
 	if errors.Is(err, io.EOF) {
 		return Message{}, fmt.Errorf("read frame: %w after %d of %d bytes", io.ErrUnexpectedEOF, got, n)
@@ -97,8 +98,10 @@ func (r *Reader) glimpse(head []byte) []byte {
 
 // decode takes exactly one valid message.
 func decode(data []byte) (Message, error) {
-	if n := values(data); n > MaxValues {
-		return Message{}, fmt.Errorf("it holds %d values, more than %d", n, MaxValues)
+	if len(data) > MaxValues { // in fewer bytes there cannot be more
+		if n := values(data); n > MaxValues {
+			return Message{}, fmt.Errorf("it holds %d values, more than %d", n, MaxValues)
+		}
 	}
 	var m Message
 	if err := tasks.UnmarshalStrict(data, &m); err != nil {

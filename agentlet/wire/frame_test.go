@@ -44,6 +44,7 @@ func golden() map[string]Message {
 			Remaining: tasks.Diff{{Path: "memory_mb", From: "512", To: "1024", Effect: tasks.EffectPending}},
 			Data:      json.RawMessage(`{"code":3}`), DurationMS: 1200,
 		}}},
+		"passed": {Passed: []Passed{{Step: "apt:packages", AtUS: at.UnixMicro(), DurationMS: 12}, {Step: "file:/etc/motd", AtUS: at.UnixMicro() + 1}}},
 		"journal": {Journal: &Journal{RunID: "20261104-090000-cd34", Operator: "bob@desk", Finished: true,
 			Events: []tasks.Event{{Time: at, Step: "lxc:900", Started: &tasks.Started{Index: 1, Total: 1}}}}},
 		"done": {Done: &Done{Error: "lock host: held", Holder: &Holder{RunID: "20261104-090000-cd34", Operator: "bob@desk", PID: 12, Since: at}}},

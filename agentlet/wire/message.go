@@ -3,6 +3,7 @@ package wire
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"phoenix/tasks"
@@ -37,6 +38,7 @@ type Message struct {
 	// Up: helper to workstation.
 	Hello     *Hello       `json:"hello,omitempty"`
 	Event     *tasks.Event `json:"event,omitempty"`
+	Passed    []Passed     `json:"passed,omitempty"`
 	Heartbeat *Heartbeat   `json:"heartbeat,omitempty"`
 	Journal   *Journal     `json:"journal,omitempty"`
 	Done      *Done        `json:"done,omitempty"`
@@ -76,6 +78,33 @@ type Heartbeat struct {
 	ForMS int64 `json:"for_ms,omitempty"`
 }
 
+// Passed is a step that is as wanted, of which nothing else is to be said. Hundreds of
+// them share a message.
+type Passed struct {
+	// Step is the ID of the step.
+	Step string `json:"step"`
+	// AtUS is when it ended on the machine's own clock, in microseconds since 1970 UTC.
+	AtUS int64 `json:"at_us"`
+	// DurationMS is the time the step took, in milliseconds.
+	DurationMS int64 `json:"duration_ms,omitempty"`
+}
+
+// PassedOf is the short form of an event, and whether it has one: only that a step
+// ended with "ok", with nothing said or found out beside it, does.
+func PassedOf(e tasks.Event) (Passed, bool) {
+	r := e.Result
+	if r == nil || e.Started != nil || e.Log != nil || r.Status != tasks.StatusOK || r.Why != "" || r.Cause != "" ||
+		len(r.Changes)+len(r.Remaining)+len(r.Data) > 0 {
+		return Passed{}, false
+	}
+	return Passed{Step: e.Step, AtUS: e.Time.UnixMicro(), DurationMS: r.DurationMS}, true
+}
+
+// Event is the long form.
+func (p Passed) Event() tasks.Event {
+	return tasks.Event{Time: time.UnixMicro(p.AtUS).UTC(), Step: p.Step, Result: &tasks.Result{Status: tasks.StatusOK, DurationMS: p.DurationMS}}
+}
+
 // Journal is what an earlier run left on the host whose end nobody saw.
 type Journal struct {
 	RunID    string        `json:"run_id"`
@@ -107,7 +136,7 @@ func (m Message) Validate() error {
 	set := 0
 	for _, is := range []bool{
 		m.Job != nil, m.Cancel != nil, m.Confirm != nil,
-		m.Hello != nil, m.Event != nil, m.Heartbeat != nil, m.Journal != nil, m.Done != nil,
+		m.Hello != nil, m.Event != nil, m.Passed != nil, m.Heartbeat != nil, m.Journal != nil, m.Done != nil,
 	} {
 		if is {
 			set++
@@ -120,6 +149,8 @@ func (m Message) Validate() error {
 		return m.Job.Validate()
 	case m.Event != nil:
 		return m.Event.Validate()
+	case slices.ContainsFunc(m.Passed, func(p Passed) bool { return p.Step == "" }):
+		return errors.New("validate passed: no step")
 	case m.Confirm != nil && m.Confirm.Token == "":
 		return errors.New("validate confirm: no token")
 	case m.Hello != nil && m.Hello.Version != Version:

@@ -33,6 +33,7 @@ type Agent struct {
 	fault   error       // of Close
 	ended   atomic.Bool // the done message was received
 
+	passed  []wire.Passed // received, and not yet handed out as events
 	out     *queue
 	step    string
 	stepFor time.Duration
@@ -121,9 +122,24 @@ func (a *Agent) Send(m wire.Message) error {
 // *GoneError, which names the step. A session that ends early is a *LostError, and a
 // malformed message a *wire.FrameError.
 //
+// Steps that share a message come out as the events that they are.
+//
 // A journal, and the record of this run, are confirmed to the helper when they are
 // received here, so that the host does not send them again.
 func (a *Agent) Receive() (wire.Message, error) {
+	if len(a.passed) == 0 {
+		m, err := a.receive()
+		if m.Passed == nil {
+			return m, err
+		}
+		a.passed = m.Passed
+	}
+	e := a.passed[0].Event()
+	a.passed = a.passed[1:]
+	return wire.Message{Event: &e}, nil
+}
+
+func (a *Agent) receive() (wire.Message, error) {
 	silence := time.NewTimer(a.opts.silence())
 	defer silence.Stop()
 	select {
@@ -154,7 +170,7 @@ func (a *Agent) note(m wire.Message) error {
 	switch {
 	case m.Event != nil && m.Event.Started != nil:
 		a.step, a.stepFor = m.Event.Step, 0
-	case m.Event != nil && m.Event.Result != nil:
+	case m.Event != nil && m.Event.Result != nil, m.Passed != nil:
 		a.step, a.stepFor = "", 0
 	case m.Heartbeat != nil:
 		a.step, a.stepFor = m.Heartbeat.Step, time.Duration(m.Heartbeat.ForMS)*time.Millisecond
