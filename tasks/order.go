@@ -9,7 +9,7 @@ import (
 // otherwise as given. It fails on an empty or repeated ID, a need that names no
 // step, and a cycle, which it spells out.
 func Order(steps []Step) ([]Step, error) {
-	o := orderer{byID: make(map[string]Step, len(steps)), state: make(map[string]visit, len(steps))}
+	o := orderer{byID: make(map[string]Step, len(steps)), state: make(map[string]visit, len(steps)), out: make([]Step, 0, len(steps))}
 	for _, s := range steps {
 		if s.ID == "" {
 			return nil, fmt.Errorf("order steps: a %s step has no ID", s.Kind)
@@ -42,11 +42,11 @@ type orderer struct {
 }
 
 func (o *orderer) visit(s Step, path []string) error {
-	path = append(path, s.ID)
-	switch o.state[s.ID] {
-	case done:
+	if o.state[s.ID] == done {
 		return nil
-	case open:
+	}
+	path = append(path, s.ID)
+	if o.state[s.ID] == open {
 		return fmt.Errorf("order steps: dependency cycle %s", strings.Join(path, " -> "))
 	}
 	o.state[s.ID] = open

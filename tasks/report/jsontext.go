@@ -21,39 +21,42 @@ func decodeNumbers(raw []byte) (any, error) {
 // WriteJSON writes the report, indented. The text is safe on a terminal: control and
 // direction characters, which JSON allows above U+007F, are written as escapes.
 func WriteJSON(w io.Writer, r Report) error {
-	raw, err := encode(r, "  ")
+	raw, err := appendJSON(nil, r, "  ")
 	if err != nil {
 		return fmt.Errorf("encode report: %w", err)
 	}
-	_, err = w.Write(escapeControls(raw))
+	_, err = w.Write(raw)
 	return err
 }
 
 // AppendLine appends the event as one line of NDJSON, safe on a terminal like the
 // output of WriteJSON.
 func AppendLine(b []byte, e Event) ([]byte, error) {
-	raw, err := encode(e, "")
+	out, err := appendJSON(b, e, "")
 	if err != nil {
 		return b, fmt.Errorf("encode event %d: %w", e.Seq, err)
 	}
-	return append(b, escapeControls(raw)...), nil
+	return out, nil
 }
 
-// encode is json.Marshal with a line break at the end and without the escapes meant
-// for HTML, which make "->" hard to read.
-func encode(v any, indent string) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
+// appendJSON is json.Marshal with a line break at the end, without the escapes meant
+// for HTML, which make "->" hard to read, and with those of escapeControls.
+func appendJSON(b []byte, v any, indent string) ([]byte, error) {
+	out := bytes.NewBuffer(b)
+	enc := json.NewEncoder(out)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", indent)
-	err := enc.Encode(v)
-	return b.Bytes(), err
+	if err := enc.Encode(v); err != nil {
+		return b, err
+	}
+	all := out.Bytes()
+	return append(all[:len(b)], escapeControls(all[len(b):])...), nil
 }
 
 // escapeControls replaces control and format characters above U+007F in a JSON text,
 // where they can stand in strings only, by their escapes.
 func escapeControls(raw []byte) []byte {
-	if !bytes.ContainsFunc(raw, hidden) {
+	if isPlain(raw) || !bytes.ContainsFunc(raw, hidden) {
 		return raw
 	}
 	out := make([]byte, 0, len(raw)+64)
@@ -71,6 +74,17 @@ func escapeControls(raw []byte) []byte {
 		raw = raw[n:]
 	}
 	return out
+}
+
+// isPlain tells that a text is ASCII and has nothing hidden, which nearly all of them
+// are, without decoding it.
+func isPlain(raw []byte) bool {
+	for _, b := range raw {
+		if b >= 0x7f {
+			return false
+		}
+	}
+	return true
 }
 
 // hidden tells whether a rune can change what a terminal shows without being seen.
