@@ -13,9 +13,14 @@ const secretWords = `password|passwd|passphrase|token|secret|api_?key|private_?k
 
 // SecretKey tells whether a key is named like a secret: "password", "hf_token".
 func SecretKey(key string) bool {
-	key = strings.ToLower(strings.NewReplacer("_", "", "-", "", ".", "").Replace(key))
-	for _, word := range strings.Split(strings.ReplaceAll(secretWords, "_?", ""), "|") {
-		if strings.HasSuffix(key, word) {
+	key = strings.ToLower(strings.Map(func(r rune) rune {
+		if r == '_' || r == '-' || r == '.' {
+			return -1
+		}
+		return r
+	}, key))
+	for word := range strings.SplitSeq(secretWords, "|") {
+		if strings.HasSuffix(key, strings.ReplaceAll(word, "_?", "")) {
 			return true
 		}
 	}
