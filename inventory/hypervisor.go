@@ -53,32 +53,43 @@ func (l *loader) hypervisor(e *hostEntry) {
 }
 
 func (l *loader) sections(root *document.Node) *Hypervisor {
-	h := &Hypervisor{}
-	if n := root.Get("system"); n != nil && n.Kind == document.Object {
-		h.System = new(system.Spec)
-		l.decode(section{what: "section system", node: n, at: n.Pos}, h.System)
+	return &Hypervisor{
+		System:    one[system.Spec](l, root, "system"),
+		Apt:       one[apt.Spec](l, root, "apt"),
+		Storages:  keyed[storage.Spec](l, root.Get("storage"), "storage", "id"),
+		Templates: l.templates(root.Get("templates")),
+		Files:     keyed[file.Spec](l, root.Get("files"), "file", "path"),
+		Services:  keyed[service.Spec](l, root.Get("services"), "service", "name"),
 	}
-	if n := root.Get("apt"); n != nil && n.Kind == document.Object {
-		h.Apt = new(apt.Spec)
-		l.decode(section{what: "section apt", node: n, at: n.Pos}, h.Apt)
+}
+
+// spec is a pointer to a T that validates itself.
+type spec[T any] interface {
+	*T
+	validator
+}
+
+// one reads a section that is one Spec; nil when it is absent.
+func one[T any, P spec[T]](l *loader, parent *document.Node, key string) *T {
+	n := parent.Get(key)
+	if n == nil || n.Kind != document.Object {
+		return nil
 	}
-	for _, m := range objects(root.Get("storage")) {
-		var s storage.Spec
-		l.decode(section{what: "storage " + m.Key, node: m.Value, at: m.KeyPos, extra: map[string]any{"id": m.Key}}, &s)
-		h.Storages = append(h.Storages, s)
+	s := new(T)
+	l.decode(section{what: "section " + key, node: n, at: n.Pos}, P(s))
+	return s
+}
+
+// keyed reads a section that is an object of Specs, each of which has its name as a
+// key of its own.
+func keyed[T any, P spec[T]](l *loader, n *document.Node, what, key string) []T {
+	var out []T
+	for _, m := range objects(n) {
+		s := new(T)
+		l.decode(section{what: what + " " + m.Key, node: m.Value, at: m.KeyPos, extra: map[string]any{key: m.Key}}, P(s))
+		out = append(out, *s)
 	}
-	for _, m := range objects(root.Get("files")) {
-		var s file.Spec
-		l.decode(section{what: "file " + m.Key, node: m.Value, at: m.KeyPos, extra: map[string]any{"path": m.Key}}, &s)
-		h.Files = append(h.Files, s)
-	}
-	for _, m := range objects(root.Get("services")) {
-		var s service.Spec
-		l.decode(section{what: "service " + m.Key, node: m.Value, at: m.KeyPos, extra: map[string]any{"name": m.Key}}, &s)
-		h.Services = append(h.Services, s)
-	}
-	h.Templates = l.templates(root.Get("templates"))
-	return h
+	return out
 }
 
 // objects are the members whose values are objects; the schema has refused others.
