@@ -11,6 +11,7 @@ import (
 
 	"phoenix/agentlet/wire"
 	"phoenix/tasks"
+	"phoenix/tasks/guard"
 	"phoenix/tasks/secret"
 )
 
@@ -46,6 +47,11 @@ type Server struct {
 	// SHA256, Hostname, Arch, PID and UID are what the greeting says of the helper.
 	SHA256, Hostname, Arch string
 	PID, UID               int
+	// Program is the path of the helper's own file, for a watchdog that outlives it.
+	Program string
+	// Peer is the address that the workstation's connection comes from; empty where
+	// nobody could tell.
+	Peer string
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// Heartbeat is the interval of heartbeats; 0 means wire.HeartbeatInterval.
@@ -73,13 +79,19 @@ func (s *Server) Serve(ctx context.Context, stdin io.Reader, stdout io.Writer, n
 	return err
 }
 
-// session takes the job and sees it through to its done message.
+// session takes the job and sees it through to its done message, or answers a confirm.
 func (s *Server) session(ctx context.Context, in *wire.Reader, out *outbox, nonce string) error {
-	job, err := s.await(in, nonce)
+	first, err := s.await(in, nonce)
 	if err != nil {
 		out.send(wire.Message{Done: &wire.Done{Error: err.Error()}})
 		return err
 	}
+	if first.Confirm != nil {
+		done := s.confirm(ctx, *first.Confirm)
+		out.send(wire.Message{Done: &done})
+		return nil
+	}
+	job := first.Job
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ears := listen(in, cancel)
@@ -98,49 +110,58 @@ func (s *Server) session(ctx context.Context, in *wire.Reader, out *outbox, nonc
 	return nil
 }
 
+// confirm is all that a session is there for whose first message says so.
+func (s *Server) confirm(ctx context.Context, c wire.Confirm) wire.Done {
+	ticket, err := guard.Confirm(ctx, s.Host(""), c.Token, c.Ticket)
+	if err != nil {
+		return wire.Done{Error: err.Error()}
+	}
+	return wire.Done{Ticket: ticket}
+}
+
 // jobLimit bounds the wait for the job, which may be large and its way slow. A
 // workstation that vanished before it sent it must not leave a process behind until
 // the kernel gives its connection up.
 const jobLimit = 15 * time.Minute
 
-// await takes the job, within jobLimit.
-func (s *Server) await(in *wire.Reader, nonce string) (*tasks.Job, error) {
+// await takes the first message, within jobLimit.
+func (s *Server) await(in *wire.Reader, nonce string) (wire.Message, error) {
 	type taken struct {
-		job *tasks.Job
-		err error
+		message wire.Message
+		err     error
 	}
 	first := make(chan taken, 1)
 	go func() {
-		job, err := takeJob(in, nonce)
-		first <- taken{job, err}
+		m, err := takeFirst(in, nonce)
+		first <- taken{m, err}
 	}()
 	limit := time.NewTimer(jobLimit)
 	defer limit.Stop()
 	select {
 	case t := <-first:
-		return t.job, t.err
+		return t.message, t.err
 	case <-limit.C:
-		return nil, fmt.Errorf("take job: none came within %s", jobLimit)
+		return wire.Message{}, fmt.Errorf("take job: none came within %s", jobLimit)
 	}
 }
 
-// takeJob reads the first message, which must be the job.
-func takeJob(in *wire.Reader, nonce string) (*tasks.Job, error) {
+// takeFirst reads the first message, which must be the job or a confirm.
+func takeFirst(in *wire.Reader, nonce string) (wire.Message, error) {
 	if _, err := in.ReadGreeting(nonce); err != nil {
 		// What came instead may be a password; it is not repeated.
-		return nil, errors.New("take job: the workstation's greeting did not come")
+		return wire.Message{}, errors.New("take job: the workstation's greeting did not come")
 	}
 	m, err := in.Read()
 	var frame *wire.FrameError
 	switch {
 	case errors.As(err, &frame):
-		return nil, fmt.Errorf("take job: %w", frame.Err) // without its quote: a job has secrets
+		return wire.Message{}, fmt.Errorf("take job: %w", frame.Err) // without its quote: a job has secrets
 	case err != nil:
-		return nil, fmt.Errorf("take job: %w", err)
-	case m.Job == nil:
-		return nil, errors.New("take job: the first message is no job")
+		return wire.Message{}, fmt.Errorf("take job: %w", err)
+	case m.Job == nil && m.Confirm == nil:
+		return wire.Message{}, errors.New("take job: the first message is no job")
 	}
-	return m.Job, nil
+	return m, nil
 }
 
 func (s *Server) now() time.Time {

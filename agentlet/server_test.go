@@ -16,6 +16,7 @@ import (
 
 	"phoenix/agentlet/wire"
 	"phoenix/tasks"
+	"phoenix/tasks/local"
 )
 
 const nonce = "0123456789abcdef0123456789abcdef"
@@ -106,7 +107,7 @@ type session struct {
 
 func newServer(t *testing.T, s *stage, dir string) *Server {
 	return &Server{
-		Host:     func(string) tasks.Host { return nil },
+		Host:     func(string) tasks.Host { return &local.Host{Root: dir} },
 		Registry: s.registry(), SHA256: "cafe", Hostname: "pve1", Arch: "amd64", PID: 42,
 		Dirs:      Dirs{State: filepath.Join(dir, "state"), Lock: filepath.Join(dir, "phoenix.lock"), Helpers: []string{filepath.Join(dir, "state")}},
 		Heartbeat: time.Hour, Linger: 5 * time.Second,

@@ -8,6 +8,8 @@ import (
 
 	"phoenix/agentlet/wire"
 	"phoenix/tasks"
+	"phoenix/tasks/boot"
+	"phoenix/tasks/guard"
 	"phoenix/tasks/secret"
 )
 
@@ -29,6 +31,9 @@ type work struct {
 
 // do runs the job. What it returns is the last message of the session.
 func (w *work) do(ctx context.Context) wire.Done {
+	if w.stillUp() {
+		return wire.Done{Error: "the machine has not gone down yet"}
+	}
 	if w.job.Mode == tasks.ModeCheck {
 		return w.run(ctx, "")
 	}
@@ -42,6 +47,9 @@ func (w *work) do(ctx context.Context) wire.Done {
 		return wire.Done{Error: err.Error(), Holder: holder}
 	}
 	defer lock.release()
+	if err := w.undecided(ctx); err != nil {
+		return wire.Done{Error: err.Error()}
+	}
 	runs := runsDir(w.server.Dirs.State)
 	for j := range uncollected(runs, w.job.RunID) {
 		w.out.send(wire.Message{Journal: &j})
@@ -54,11 +62,35 @@ func (w *work) do(ctx context.Context) wire.Done {
 	return done
 }
 
+// stillUp tells whether the machine runs the boot that must be over.
+func (w *work) stillUp() bool {
+	if w.job.AfterBoot == "" {
+		return false
+	}
+	id, err := boot.BootID(w.server.Host(""))
+	return err == nil && id == w.job.AfterBoot
+}
+
+// undecided is the error of a machine on which an earlier run's change may still be
+// taken back: what this run found would be true for seconds.
+func (w *work) undecided(ctx context.Context) error {
+	h := w.server.Host("")
+	what, left, err := guard.Pending(h, w.server.now())
+	if err != nil {
+		return err
+	}
+	if what != "" {
+		return fmt.Errorf("a change of the %s by an earlier run waits to be confirmed, and is taken back within %s otherwise: run again then", what, left.Round(time.Second))
+	}
+	guard.Forget(ctx, h, w.server.now())
+	return nil
+}
+
 // run hands the job to the runner.
 func (w *work) run(ctx context.Context, outputDir string) wire.Done {
 	runner := tasks.Runner{
 		Host: w.server.Host(outputDir), Registry: w.server.Registry,
-		Emit: w.emit, Now: w.server.now, Stop: w.ears.stop,
+		Emit: w.emit, Now: w.server.now, Stop: w.ears.stop, Peer: w.server.Peer, Helper: w.server.Program,
 	}
 	if err := runner.Run(ctx, w.job); err != nil {
 		return wire.Done{Error: w.redact.Text(err.Error())}

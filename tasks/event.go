@@ -58,8 +58,17 @@ type Result struct {
 	DurationMS int64 `json:"duration_ms"`
 }
 
-// Event is one thing that happened on one machine. Exactly one of Started, Log and
-// Result is set.
+// EndedWell tells whether the steps that need this one can be taken.
+func (r Result) EndedWell() bool {
+	switch r.Status {
+	case StatusOK, StatusChanged, StatusWouldChange:
+		return true
+	}
+	return r.Cause == CausePending
+}
+
+// Event is one thing that happened on one machine. Exactly one of Started, Log,
+// Confirm, Reboot and Result is set.
 type Event struct {
 	// Time is the machine's own clock.
 	Time time.Time `json:"time"`
@@ -69,8 +78,32 @@ type Event struct {
 	Started *Started `json:"started,omitempty"`
 	// Log is a line that a program printed or a task says.
 	Log *Log `json:"log,omitempty"`
+	// Confirm asks for a new connection; see package guard.
+	Confirm *Confirm `json:"confirm,omitempty"`
+	// Reboot says that the machine goes down now, as the operator agreed to.
+	Reboot *Reboot `json:"reboot,omitempty"`
 	// Result ends the step.
 	Result *Result `json:"result,omitempty"`
+}
+
+// Confirm asks whoever follows the run to show, over a new connection, that the
+// machine can still be reached once a change has been made.
+type Confirm struct {
+	// Token names the change.
+	Token string `json:"token"`
+	// TimeoutS is how long the machine waits for it, in seconds from the end of the
+	// change.
+	TimeoutS int `json:"timeout_s"`
+	// Addresses are where the machine may be reached, beside its present address.
+	Addresses []string `json:"addresses,omitempty"`
+}
+
+// Reboot announces a reboot. The steps that have no result then are not yet taken.
+type Reboot struct {
+	// BootID is that of the system that goes down: /proc/sys/kernel/random/boot_id.
+	BootID string `json:"boot_id"`
+	// Changes are what the reboot makes.
+	Changes Diff `json:"changes"`
 }
 
 // Started announces a step.
@@ -90,13 +123,13 @@ type Log struct {
 // Validate refuses an event that is not exactly one thing.
 func (e Event) Validate() error {
 	set := 0
-	for _, is := range []bool{e.Started != nil, e.Log != nil, e.Result != nil} {
+	for _, is := range []bool{e.Started != nil, e.Log != nil, e.Confirm != nil, e.Reboot != nil, e.Result != nil} {
 		if is {
 			set++
 		}
 	}
 	if set != 1 {
-		return fmt.Errorf("validate event of step %q: %d of started, log, result are set, want 1", e.Step, set)
+		return fmt.Errorf("validate event of step %q: %d of started, log, confirm, reboot, result are set, want 1", e.Step, set)
 	}
 	if e.Step == "" {
 		return fmt.Errorf("validate event: no step")
@@ -111,8 +144,22 @@ type Scope struct {
 	Consent Consent
 	// Secrets holds values by name.
 	Secrets map[string]string
+	// Peer is the address that the operator's connection comes from, as the machine
+	// sees it; empty when nobody could tell.
+	Peer string
+	// Helper is the path of the program that runs the step, for the watchdog of
+	// package guard.
+	Helper string
+	// Waiting are the changes that the steps before this one have left to a reboot, by
+	// step and property: "kernel:settings cmdline".
+	Waiting []string
 	// Log receives lines of text; nil drops them.
 	Log func(Log)
+	// Confirm announces a change that has to be confirmed; nil means that nobody can.
+	Confirm func(Confirm)
+	// Reboot announces that the machine goes down; nil means that nobody would wait
+	// for it.
+	Reboot func(Reboot)
 	// Data receives what the step was asked to find out; nil drops it.
 	Data func(json.RawMessage)
 }

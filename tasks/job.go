@@ -20,6 +20,9 @@ type Step struct {
 	Tags []string `json:"tags,omitempty"`
 	// TimeoutS bounds the whole step, in seconds; 0 means the job's default.
 	TimeoutS int `json:"timeout_s,omitempty"`
+	// Leader, when set, names another machine of the cluster that makes what this step
+	// is about for all of them, at the same time. This one waits for it and verifies.
+	Leader string `json:"leader,omitempty"`
 	// Spec is the JSON of the family's Spec.
 	Spec json.RawMessage `json:"spec"`
 }
@@ -49,6 +52,9 @@ type Job struct {
 	Secrets map[string]string `json:"secrets,omitempty"`
 	// Consent is what the operator agreed to beforehand.
 	Consent Consent `json:"consent,omitzero"`
+	// AfterBoot is the ID of a boot of the machine that must be over; a helper that
+	// still finds it refuses the job. Empty demands nothing.
+	AfterBoot string `json:"after_boot,omitempty"`
 	// StepTimeoutS bounds a step that has no bound of its own; 0 means an hour.
 	StepTimeoutS int `json:"step_timeout_s,omitempty"`
 }

@@ -21,11 +21,14 @@ type Runner struct {
 	Emit func(Event)
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
+	// Peer and Helper are handed to the steps in their Scope.
+	Peer, Helper string
 	// Stop, when closed, makes the runner start no further step; the one under way
 	// goes on to its end.
 	Stop <-chan struct{}
 
-	mu sync.Mutex // one event at a time
+	mu      sync.Mutex // one event at a time
+	waiting []string   // for a reboot; see Scope
 }
 
 // Run takes the job's steps. The error is about the job itself; outcomes of steps
@@ -38,12 +41,22 @@ func (r *Runner) Run(ctx context.Context, job Job) error {
 	bad := make(map[string]bool)
 	for i, s := range steps {
 		res := r.step(ctx, job, s, bad, Started{Index: i + 1, Total: len(steps)})
-		if res.Status != StatusOK && res.Status != StatusChanged && res.Status != StatusWouldChange && res.Cause != CausePending {
-			bad[s.ID] = true
-		}
+		bad[s.ID] = !res.EndedWell()
+		r.note(s, res)
 		r.emit(Event{Step: s.ID, Result: &res})
 	}
 	return nil
+}
+
+// note remembers what a step leaves to a reboot.
+func (r *Runner) note(s Step, res Result) {
+	for _, d := range []Diff{res.Changes, res.Remaining} {
+		for _, c := range d.With(EffectReboot) {
+			if what := s.ID + " " + c.Path; !slices.Contains(r.waiting, what) {
+				r.waiting = append(r.waiting, what)
+			}
+		}
+	}
 }
 
 // step runs one step to its result, without announcing the result.
@@ -74,10 +87,15 @@ func (r *Runner) converge(ctx context.Context, job Job, s Step) Result {
 	ctx = WithScope(ctx, Scope{
 		Consent: job.Consent,
 		Secrets: job.Secrets,
+		Peer:    r.Peer,
+		Helper:  r.Helper,
+		Waiting: r.waiting,
 		Log:     func(l Log) { r.emit(Event{Step: s.ID, Log: &l}) },
+		Confirm: func(c Confirm) { r.emit(Event{Step: s.ID, Confirm: &c}) },
+		Reboot:  func(b Reboot) { r.emit(Event{Step: s.ID, Reboot: &b}) },
 		Data:    func(raw json.RawMessage) { data = raw },
 	})
-	res := r.attempt(ctx, job.Mode, spec)
+	res := r.attempt(ctx, job.Mode, s.Leader, spec)
 	res.Data = data
 	if res.Status == StatusFailed && ctx.Err() != nil {
 		res.Cause = CauseCanceled
@@ -89,15 +107,46 @@ func (r *Runner) converge(ctx context.Context, job Job, s Step) Result {
 	return res
 }
 
+// leaderTime is how long a step waits for the machine that makes it for the cluster. A
+// leader that has not come to it by then may have failed, or be busy with something
+// else: then this machine makes it, and the leader will find it made.
+const leaderTime = time.Minute
+
+// follow waits until the leader has made what differs.
+func (r *Runner) follow(ctx context.Context, leader string, t Task) {
+	deadline := time.NewTimer(leaderTime)
+	defer deadline.Stop()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for said := false; ; said = true {
+		if d, err := t.Check(ctx, ReadOnly(r.Host)); err != nil || len(d) == 0 {
+			return
+		}
+		if !said {
+			Logf(ctx, "waiting for %s, which makes this for the cluster", leader)
+		}
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // attempt is the heart: check, apply, check again. A panic of a family is that
 // step's failure, not the end of the session.
-func (r *Runner) attempt(ctx context.Context, mode Mode, spec Spec) (res Result) {
+func (r *Runner) attempt(ctx context.Context, mode Mode, leader string, spec Spec) (res Result) {
 	defer func() {
 		if p := recover(); p != nil {
 			res = Result{Status: StatusFailed, Why: fmt.Sprintf("internal error: %v", p)}
 		}
 	}()
 	t := spec.Task()
+	if leader != "" && mode == ModeRun {
+		r.follow(ctx, leader, t)
+	}
 	diff, err := t.Check(ctx, ReadOnly(r.Host))
 	switch {
 	case err != nil:
@@ -166,8 +215,11 @@ func verdict(before, after Diff, applyErr error) Result {
 	case applyErr != nil:
 		res.Status, res.Why = StatusFailed, applyErr.Error()
 	case len(after) == 0:
-	case after.Only(EffectPending):
+	case len(after.With(EffectPending))+len(after.With(EffectReboot)) == len(after):
 		res.Cause, res.Why = CausePending, "written, and waits for a restart"
+		if len(after.With(EffectReboot)) > 0 {
+			res.Why = "written, and waits for a reboot"
+		}
 		if len(res.Changes) == 0 {
 			res.Status = StatusSkipped
 		}

@@ -57,6 +57,8 @@ func (f *fake) Check(_ context.Context, h tasks.Host) (tasks.Diff, error) {
 		return nil, nil
 	case f.Do == "pending" && f.state.made["pending half"]:
 		return tasks.Diff{{Path: "b", To: "2", Effect: tasks.EffectPending}}, nil
+	case f.Do == "needs a reboot" && f.state.made[f.Do+" half"]:
+		return tasks.Diff{{Path: "b", To: "2", Effect: tasks.EffectReboot}}, nil
 	case f.Do == "refused" && f.state.made["refused half"]:
 		return tasks.Diff{{Path: "b", To: "2", Effect: tasks.EffectReplace}}, nil
 	}
@@ -71,7 +73,7 @@ func (f *fake) Apply(ctx context.Context, _ tasks.Host, _ tasks.Diff) error {
 		return nil
 	case "panic in Apply":
 		panic("at the disco")
-	case "pending", "refused":
+	case "pending", "refused", "needs a reboot":
 		f.state.made[f.Do+" half"] = true
 		if f.Do == "refused" {
 			return &tasks.RefusedError{What: "destroying container 900", Flag: "--allow-destroy 900"}

@@ -20,6 +20,9 @@ type Target struct {
 	Name string
 	// Address is a host name or IP address, without a port.
 	Address string
+	// Instead is an IP address to connect to in place of Address, when the host may
+	// have got another; everything else, the host key above all, is that of Address.
+	Instead string
 	Port    int
 	User    string
 	// Jump lists the hosts to go through, first hop first: "user@host:port".

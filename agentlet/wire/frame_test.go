@@ -26,14 +26,15 @@ func golden() map[string]Message {
 			RunID: "20261105-100000-ab12", Operator: "ann@laptop", Mode: tasks.ModeRun,
 			Steps: []tasks.Step{
 				{ID: "apt:packages", Kind: "apt", Spec: json.RawMessage(`{"packages":["curl"]}`)},
-				{ID: "file:/etc/motd", Kind: "file", Needs: []string{"apt:packages"}, Tags: []string{"motd"}, TimeoutS: 30, Spec: json.RawMessage(`{"path":"/etc/motd"}`)},
+				{ID: "file:/etc/motd", Kind: "file", Leader: "pve1", Needs: []string{"apt:packages"}, Tags: []string{"motd"}, TimeoutS: 30, Spec: json.RawMessage(`{"path":"/etc/motd"}`)},
 			},
 			Secrets:      map[string]string{"root": "correct horse"},
 			Consent:      tasks.Consent{Destroy: []int{900}, Restart: true, Reboot: true, Wipe: []string{"/dev/disk/by-id/x"}},
+			AfterBoot:    "0b1c",
 			StepTimeoutS: 600,
 		}},
 		"cancel":    {Cancel: &Cancel{Hard: true}},
-		"confirm":   {Confirm: &Confirm{Token: "20261105-100000-ab12"}},
+		"confirm":   {Confirm: &Confirm{Token: "20261105-100000-ab12", Ticket: "cd34"}},
 		"hello":     {Hello: &Hello{Version: Version, SHA256: strings.Repeat("ab", 32), Hostname: "pve1", Arch: "amd64", PID: 4711}},
 		"started":   {Event: &tasks.Event{Time: at, Step: "apt:packages", Started: &tasks.Started{Index: 1, Total: 2}}},
 		"log":       {Event: &tasks.Event{Time: at, Step: "apt:packages", Log: &tasks.Log{Stream: "stdout", Text: "Reading package lists…"}}},
@@ -47,7 +48,9 @@ func golden() map[string]Message {
 		"passed": {Passed: []Passed{{Step: "apt:packages", AtUS: at.UnixMicro(), DurationMS: 12}, {Step: "file:/etc/motd", AtUS: at.UnixMicro() + 1}}},
 		"journal": {Journal: &Journal{RunID: "20261104-090000-cd34", Operator: "bob@desk", Finished: true,
 			Events: []tasks.Event{{Time: at, Step: "lxc:900", Started: &tasks.Started{Index: 1, Total: 1}}}}},
-		"done": {Done: &Done{Error: "lock host: held", Holder: &Holder{RunID: "20261104-090000-cd34", Operator: "bob@desk", PID: 12, Since: at}}},
+		"asked":  {Event: &tasks.Event{Time: at, Step: "network:interfaces", Confirm: &tasks.Confirm{Token: "ef56", TimeoutS: 60, Addresses: []string{"10.0.0.2"}}}},
+		"reboot": {Event: &tasks.Event{Time: at, Step: "reboot:host", Reboot: &tasks.Reboot{BootID: "0b1c", Changes: tasks.Diff{{Path: "boot", From: "6.8.12-4-pve", To: "6.8.12-9-pve"}}}}},
+		"done":   {Done: &Done{Ticket: "cd34", Error: "lock host: held", Holder: &Holder{RunID: "20261104-090000-cd34", Operator: "bob@desk", PID: 12, Since: at}}},
 	}
 }
 
@@ -160,7 +163,7 @@ func TestAnUnfitFrameIsRefused(t *testing.T) {
 		{"no field", frame(`{}`), "0 fields are set, want 1"},
 		{"null", frame(`null`), "0 fields are set, want 1"},
 		{"two fields", frame(`{"heartbeat":{},"done":{}}`), "2 fields are set, want 1"},
-		{"an event that is nothing", frame(`{"event":{"time":"2026-01-01T00:00:00Z","step":"a"}}`), "0 of started, log, result"},
+		{"an event that is nothing", frame(`{"event":{"time":"2026-01-01T00:00:00Z","step":"a"}}`), "0 of started, log, confirm, reboot, result"},
 		{"a hello of another version", frame(`{"hello":{"version":2,"sha256":"","hostname":"","arch":"","pid":0,"uid":0}}`), "protocol version 2, want 1"},
 		{"a confirm without a token", frame(`{"confirm":{"token":""}}`), "no token"},
 		{"a job of an unknown mode", frame(`{"job":{"run_id":"x","mode":"raze","steps":[]}}`), `unknown mode "raze"`},

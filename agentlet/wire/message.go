@@ -55,6 +55,8 @@ type Cancel struct {
 // run of that ID has arrived, or the change of that token works.
 type Confirm struct {
 	Token string `json:"token"`
+	// Ticket came with the answer to the first confirm of a change; see package guard.
+	Ticket string `json:"ticket,omitempty"`
 }
 
 // Hello is the helper's first message.
@@ -120,6 +122,9 @@ type Done struct {
 	Error string `json:"error,omitempty"`
 	// Holder is set when another run has the host's lock.
 	Holder *Holder `json:"holder,omitempty"`
+	// Ticket answers the first confirm of a change, which has to come again with it
+	// over another connection.
+	Ticket string `json:"ticket,omitempty"`
 }
 
 // Holder is who has a host's lock.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -12,6 +13,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -57,8 +59,55 @@ func thisMachine() (*agentlet.Server, error) {
 			State: agentlet.StateDir, Lock: agentlet.LockFile,
 			Helpers: []string{agentlet.StateDir, filepath.Dir(exe)},
 		},
+		Program: exe, Peer: peer(),
 		SHA256: sum, Hostname: hostname, Arch: runtime.GOARCH, PID: os.Getpid(), UID: os.Geteuid(),
 	}, nil
+}
+
+// peer is the address that the operator's connection comes from, as sshd told the
+// login shell. sudo takes it out of the environment, so the processes that this one
+// comes from are asked, too; who may not look at them is not told.
+func peer() string {
+	if v, ok := os.LookupEnv("SSH_CONNECTION"); ok {
+		return firstField(v)
+	}
+	for pid := os.Getppid(); pid > 1; pid = parent(pid) {
+		env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+		if err != nil {
+			return ""
+		}
+		for entry := range strings.SplitSeq(string(env), "\x00") {
+			if v, ok := strings.CutPrefix(entry, "SSH_CONNECTION="); ok {
+				return firstField(v)
+			}
+		}
+	}
+	return ""
+}
+
+func firstField(s string) string {
+	if f := strings.Fields(s); len(f) > 0 {
+		return f[0]
+	}
+	return ""
+}
+
+// parent is the process that started another, or 0. In /proc/PID/stat it stands second
+// behind the name, which is in parentheses and may hold any.
+func parent(pid int) int {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	f := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	if len(f) < 2 {
+		return 0
+	}
+	ppid, err := strconv.Atoi(f[1])
+	if err != nil {
+		return 0
+	}
+	return ppid
 }
 
 // ownFile is the path and the SHA-256 of the file that is running, whatever its

@@ -149,6 +149,12 @@ func (r request) repeated(g *cli) []string {
 	for _, ctid := range r.consent.Destroy {
 		args = append(args, "--allow-destroy", strconv.Itoa(ctid))
 	}
+	if r.consent.Reboot {
+		args = append(args, "--allow-reboot")
+	}
+	for _, disk := range r.consent.Wipe {
+		args = append(args, "--allow-wipe", disk)
+	}
 	if !r.consent.Restart {
 		args = append(args, "--no-restart")
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"phoenix/inventory"
 	"phoenix/inventory/plan"
@@ -17,6 +19,8 @@ type runCmd struct {
 	DryRun       bool      `help:"Only report what would be changed; the same as check, in the words of a run."`
 	NoRestart    bool      `help:"Restart no container or service; what needs it stays pending."`
 	AllowDestroy []int     `placeholder:"CTID" help:"Containers that may be destroyed or replaced, without being asked."`
+	AllowReboot  bool      `help:"Reboot the hosts that need it, wait for them, and go on."`
+	AllowWipe    []string  `placeholder:"DISK" help:"Disks, as /dev/disk/by-id/…, whose content may be lost to a new pool."`
 	Selection    selection `embed:""`
 	Reach        reach     `embed:""`
 	Out          output    `embed:""`
@@ -24,13 +28,18 @@ type runCmd struct {
 
 // Run is called by kong.
 func (c *runCmd) Run(p *program, g *cli) error {
+	for _, disk := range c.AllowWipe {
+		if name, ok := strings.CutPrefix(disk, "/dev/disk/by-id/"); !ok || name == "" || strings.Contains(name, "/") {
+			return &usageError{fmt.Sprintf("--allow-wipe %q: want a path below /dev/disk/by-id, as the configuration names the disk", disk)}
+		}
+	}
 	mode := tasks.ModeRun
 	if c.DryRun {
 		mode = tasks.ModeCheck
 	}
 	return p.converge(g, request{
 		command: "run", mode: mode, dryRun: c.DryRun, selection: c.Selection, reach: &c.Reach, output: c.Out,
-		consent: tasks.Consent{Destroy: c.AllowDestroy, Restart: !c.NoRestart},
+		consent: tasks.Consent{Destroy: c.AllowDestroy, Restart: !c.NoRestart, Reboot: c.AllowReboot, Wipe: c.AllowWipe},
 	})
 }
 
@@ -92,20 +101,21 @@ func (p *program) plan(hosts []*inventory.Host, s selection) ([]assignment, erro
 	sel := plan.Selection{Tags: s.Tags, SkipTags: s.SkipTags}
 	faults := []error{sel.Validate(hosts)}
 	var work []assignment
-	steps := 0
+	var steps [][]tasks.Step
 	for _, h := range hosts {
 		made, err := plan.Build(h, sel)
 		faults = append(faults, err)
-		steps += len(made.Steps)
+		steps = append(steps, made.Steps)
 		work = append(work, assignment{host: h, steps: made.Steps, secrets: made.Secrets})
 	}
-	if err := errors.Join(faults...); err == nil && steps == 0 && len(s.Tags)+len(s.SkipTags) > 0 {
+	if err := errors.Join(faults...); err == nil && len(slices.Concat(steps...)) == 0 && len(s.Tags)+len(s.SkipTags) > 0 {
 		faults = append(faults, errNoStep)
 	}
 	if err := errors.Join(faults...); err != nil {
 		fmt.Fprintf(p.stderr, "phoenix: %v\nphoenix: nothing was contacted\n", err)
 		return nil, exitError(exitInvalid)
 	}
+	plan.Elect(hosts, steps)
 	return work, nil
 }
 

@@ -22,7 +22,7 @@ const bin = "/usr/local/sbin"
 
 // tools are the programs that a Proxmox host has and the machine below may lack,
 // or that would act on the real machine.
-const tools = "pct pvesm pveam pvesh pveversion apt-get apt-mark apt-cache dpkg dpkg-query systemctl timedatectl lxc-attach lxc-info"
+const tools = "pct pvesm pveam pvesh pveversion apt-get apt-mark apt-cache dpkg dpkg-query systemctl systemd-run timedatectl lxc-attach lxc-info"
 
 func main() {
 	if err := run(); err != nil {
@@ -46,8 +46,26 @@ func run() error {
 		return err
 	}
 	argv := append([]string{filepath.Base(os.Args[0])}, os.Args[1:]...)
+	if argv[0] == "systemd-run" {
+		return leaveRunning(argv[1:])
+	}
 	os.Exit(m.Exec(ctx, argv, sim.Streams{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}))
 	return nil
+}
+
+// leaveRunning starts a program that outlives this one and its session, as a unit of
+// systemd does.
+func leaveRunning(argv []string) error {
+	for len(argv) > 0 && strings.HasPrefix(argv[0], "-") {
+		argv = argv[1:]
+	}
+	if len(argv) == 0 {
+		return fmt.Errorf("command line to execute required")
+	}
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	cmd.Dir = "/"
+	return cmd.Start()
 }
 
 // install lays a fresh tree beside the root and copies it over it, because a tree

@@ -53,8 +53,12 @@ func newAgent(c *command, r *remote) *Agent {
 
 // open greets the helper and sends the job, in one write, without waiting for it. An
 // error of it shows as the end of the helper's answers, with its reason there.
-func (a *Agent) open(nonce string, job tasks.Job) {
-	b, err := wire.Encode(wire.Message{Job: &job})
+func (a *Agent) open(nonce string) {
+	first := wire.Message{Job: &a.opts.Job}
+	if a.opts.Confirm != nil {
+		first = wire.Message{Confirm: a.opts.Confirm}
+	}
+	b, err := wire.Encode(first)
 	if err != nil {
 		_ = a.cmd.Close()
 		return

@@ -108,6 +108,32 @@ func TestSudo(t *testing.T) {
 	}
 }
 
+func TestCleanLeavesAChangeThatWaitsToBeTakenBack(t *testing.T) {
+	h := newShell(t)
+	a, err := Start(t.Context(), h, target, options(tasks.ModeRun, "ok"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	finish(t, a)
+	guarded := filepath.Join(h.root, "var/lib/phoenix/guard/0123")
+	if err := errors.Join(os.MkdirAll(guarded, 0o700), os.WriteFile(filepath.Join(guarded, "state.json"), []byte("{}"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	_, err = Clean(t.Context(), h, target, Options{})
+	if err == nil || !strings.Contains(err.Error(), "waits to be taken back") {
+		t.Errorf("error %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(guarded, "state.json")); err != nil {
+		t.Errorf("what would be put back is gone: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(guarded, "decided"), []byte("confirmed"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Clean(t.Context(), h, target, Options{}); err != nil {
+		t.Errorf("once it was decided: %v", err)
+	}
+}
+
 func TestCleanLeavesNothing(t *testing.T) {
 	h := newShell(t)
 	a, err := Start(t.Context(), h, target, options(tasks.ModeRun, "ok"))

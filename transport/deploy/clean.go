@@ -32,6 +32,8 @@ func Clean(ctx context.Context, conn transport.Conn, t transport.Target, o Optio
 			h = wire.Holder{RunID: "(unknown)", Operator: "(unknown)"}
 		}
 		return nil, &HeldError{Host: t.Name, Holder: h}
+	case 76:
+		return nil, r.fail(what, "a change that nobody has confirmed waits to be taken back", "clean up in a few minutes, when it has been", nil)
 	case 77:
 		return nil, r.fail(what, "it takes root", "set `user: root`, or `become: sudo`, for "+t.Name+" in the inventory", nil)
 	}

@@ -20,6 +20,7 @@ import (
 
 	"phoenix/agentlet"
 	"phoenix/tasks"
+	"phoenix/tasks/local"
 	"phoenix/transport"
 )
 
@@ -43,7 +44,7 @@ func serve(self string) int {
 	sum := sha256.Sum256(data)
 	root := os.Getenv("PHOENIX_TEST_ROOT")
 	s := agentlet.Server{
-		Host:     func(string) tasks.Host { return nil },
+		Host:     func(string) tasks.Host { return &local.Host{Root: root} },
 		Registry: tasks.NewRegistry(tasks.Kind{Name: "play", New: func() tasks.Spec { return &spec{} }}),
 		Dirs:     agentlet.Dirs{State: root + "/var/lib/phoenix", Lock: root + "/run/lock/phoenix.lock"},
 		SHA256:   hex.EncodeToString(sum[:]), Hostname: "pve1", Arch: "amd64", PID: os.Getpid(),

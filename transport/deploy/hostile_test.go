@@ -101,7 +101,7 @@ func deafAgent(ctx context.Context) (*peer, *Agent) {
 	p := newPeer()
 	c := &command{Session: deaf{p}, quiet: func() {}, release: func() {}}
 	a := newAgent(c, &remote{target: target, opts: options(tasks.ModeRun, "ok")})
-	a.open("0123456789abcdef", tasks.Job{RunID: "r1", Mode: tasks.ModeRun})
+	a.open("0123456789abcdef")
 	a.listen(ctx)
 	return p, a
 }

@@ -188,7 +188,7 @@ func (r *remote) run(ctx context.Context, what string, s Script, input []byte, a
 	if err != nil && !errors.As(err, &exit) {
 		return out, r.fail(what, err.Error()+quoted(noise, out.stderr), "", err)
 	}
-	if len(lines) == 0 && !slices.Contains([]int{65, 73, 74, 75, 77}, out.code) { // the scripts' own
+	if len(lines) == 0 && !slices.Contains([]int{65, 73, 74, 75, 76, 77}, out.code) { // the scripts' own
 		return out, r.fail(what, fmt.Sprintf("a shell script gave no answer and exit status %d%s", out.code, quoted(noise, out.stderr)),
 			"the login shell of the user must run commands: try `ssh HOST true`", nil)
 	}

@@ -79,7 +79,8 @@ chmod 0700 "$t" && sync "$t" && mv -f "$t" "$f" || exit 74
 stat -c "%i %.9Z %s" "$f" > "$f.stat" 2>/dev/null
 echo "phoenix-installed $n $f"`
 
-	// CleanUp NONCE removes every trace, unless a run has the lock (75). 77: not root.
+	// CleanUp NONCE removes every trace, unless a run has the lock (75), or a change that
+	// nobody has confirmed yet waits to be taken back (76). 77: not root.
 	// What lies under the lock's name and is not ours is removed: everybody may write
 	// into that folder.
 	CleanUp Script = `n=$1; l=/run/lock/phoenix.lock
@@ -89,6 +90,10 @@ had=; [ -e "$l" ] && had=1
 [ -z "$had" ] || { [ -f "$l" ] && [ -O "$l" ]; } || rm -f "$l" || exit 73
 exec 9>>"$l" || exit 73
 flock -n 9 || { echo "phoenix-holder $n $(head -c 4096 "$l" | head -n 1)"; exit 75; }
+for g in /var/lib/phoenix/guard/*/state.json; do
+d=${g%/state.json}
+if [ -e "$g" ] && ! [ -e "$d/decided" ] && [ -n "$(find "$g" -mmin -15)" ]; then exit 76; fi
+done
 if [ -e /var/lib/phoenix ]; then rm -rf /var/lib/phoenix && echo "phoenix-removed $n /var/lib/phoenix" || exit 74; fi
 for d in /run/phoenix "${HOME:-/root}/.cache/phoenix"; do
 cd "$d" 2>/dev/null && [ -O . ] || continue

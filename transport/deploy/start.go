@@ -19,6 +19,8 @@ import (
 type Options struct {
 	// Job is sent to the helper with the command that starts it.
 	Job tasks.Job
+	// Confirm, when set, is sent instead of a job: the helper answers it and leaves.
+	Confirm *wire.Confirm
 	// Helper returns the helper for an architecture, as dist.Helper does; nil means
 	// dist.Helper.
 	Helper func(arch string) (gz []byte, sha256hex string, err error)
@@ -160,7 +162,7 @@ func (r *remote) launch(ctx context.Context, hashes map[string]string) (*Agent, 
 	// A command that does not execute the helper reads nothing, so the job need not
 	// wait for the greeting. Only sudo, which reads a password, must be over first.
 	if r.become() != becomeAsks {
-		a.open(r.nonce, r.opts.Job)
+		a.open(r.nonce)
 	}
 	g, err := within(starting, func() (greeting, error) { return a.greet(r.nonce) })
 	if err == nil {
@@ -176,7 +178,7 @@ func (r *remote) launch(ctx context.Context, hashes map[string]string) (*Agent, 
 	}
 	c.quiet()
 	if r.become() == becomeAsks {
-		a.open(r.nonce, r.opts.Job)
+		a.open(r.nonce)
 	}
 	a.Hello, a.Noise = g.hello, g.noise
 	a.listen(ctx)

@@ -34,6 +34,8 @@ const DefaultForks = 256
 type Host struct {
 	Target transport.Target
 	Job    tasks.Job
+	// Confirm, when set, is all that the helper is asked, in place of the job.
+	Confirm *wire.Confirm
 }
 
 // Agent is a helper that was started on a host and has been sent its job.
@@ -65,7 +67,7 @@ func Deploy(o deploy.Options) StartFunc {
 	}
 	return func(ctx context.Context, conn transport.Conn, h Host) (Started, error) {
 		o := o
-		o.Job = h.Job
+		o.Job, o.Confirm = h.Job, h.Confirm
 		a, err := deploy.Start(ctx, conn, h.Target, o)
 		if err != nil {
 			return Started{}, err

@@ -23,6 +23,8 @@ type world struct {
 	mu     sync.Mutex
 	dial   map[string]error
 	play   map[string]func(a *actor)
+	script func(h Host) func(a *actor) // when set, in place of play
+	steps  []tasks.Step                // of each host; one called "s" when empty
 	open   int
 	most   int
 	stream *report.Stream
@@ -98,6 +100,9 @@ func (w *world) start(_ context.Context, c transport.Conn, h Host) (Started, err
 	a := c.(*conn).a
 	a.host = h
 	play := w.play[h.Target.Name]
+	if w.script != nil {
+		play = w.script(h)
+	}
 	if play == nil {
 		play = func(a *actor) { a.result("s", tasks.StatusOK); a.up <- wire.Message{Done: &wire.Done{}} }
 	}
@@ -109,12 +114,15 @@ func (w *world) start(_ context.Context, c transport.Conn, h Host) (Started, err
 func (w *world) run(ctx context.Context, n int, f *Fleet) report.Report {
 	var hosts []Host
 	var names []string
+	if len(w.steps) == 0 {
+		w.steps = []tasks.Step{{ID: "s", Kind: "k"}}
+	}
 	for i := range n {
 		name := fmt.Sprintf("h%d", i+1)
 		names = append(names, name)
 		hosts = append(hosts, Host{
 			Target: transport.Target{Name: name, Address: "192.0.2.1"},
-			Job:    tasks.Job{RunID: "r", Mode: tasks.ModeCheck, Steps: []tasks.Step{{ID: "s", Kind: "k"}}},
+			Job:    tasks.Job{RunID: "r", Mode: tasks.ModeCheck, Steps: w.steps},
 		})
 	}
 	w.stream = report.NewStream(report.StreamOptions{RunID: "r"})

@@ -21,14 +21,7 @@ func (f *Fleet) host(ctx context.Context, h Host) {
 		ctx, cancel = context.WithTimeoutCause(ctx, f.HostTimeout, errHostTimeout(f.HostTimeout))
 		defer cancel()
 	}
-	w := watch{fleet: f, host: h, steps: make(map[string]bool, len(h.Job.Steps))}
-	for _, s := range h.Job.Steps {
-		w.steps[s.ID] = true
-	}
-	err := w.work(ctx, begin)
-	if err != nil || w.failed {
-		f.failures.Add(1)
-	}
+	err := newWatch(f, h).work(ctx, begin)
 	f.emit(h, report.Event{Kind: report.KindHostDone, HostDone: &report.HostDone{Error: err, DurationMS: f.now().Sub(begin).Milliseconds()}})
 }
 
@@ -43,11 +36,45 @@ type watch struct {
 	fleet  *Fleet
 	host   Host
 	steps  map[string]bool // of the job; false once its result was seen
+	bad    map[string]bool // that did not end well
 	failed bool
+
+	sessions int              // begun
+	heard    bool             // in this session, of any step
+	caught   map[string]bool  // steps whose results came with the record of an earlier session
+	reboots  map[string]*away // by the step that made them
+	away     *away            // under way now
+	confirms *confirming      // under way now
 }
 
-// work connects, starts the helper and reads what it sends.
+func newWatch(f *Fleet, h Host) *watch {
+	w := &watch{fleet: f, host: h, steps: make(map[string]bool, len(h.Job.Steps)), bad: map[string]bool{}, caught: map[string]bool{}, reboots: map[string]*away{}}
+	for _, s := range h.Job.Steps {
+		w.steps[s.ID] = true
+	}
+	return w
+}
+
+// work takes the host through its job: in one session, unless a step takes the
+// machine, or the way to it, away.
 func (w *watch) work(ctx context.Context, begin time.Time) *report.Error {
+	err := w.session(ctx, w.host.Job, begin)
+	for err != nil && w.returns(ctx) {
+		err = w.again(ctx)
+	}
+	w.endConfirm()
+	if err != nil || w.failed {
+		w.fleet.failures.Add(1)
+	}
+	return err
+}
+
+// session connects, starts the helper and reads what it sends.
+func (w *watch) session(ctx context.Context, job tasks.Job, begin time.Time) *report.Error {
+	w.sessions++
+	w.heard = false
+	host := w.host
+	host.Job = job
 	conn, err := w.dial(ctx)
 	if err != nil {
 		return err
@@ -56,15 +83,17 @@ func (w *watch) work(ctx context.Context, begin time.Time) *report.Error {
 	// Closing the connection is what ends a read that waits for a host which says
 	// nothing.
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	started, startErr := w.fleet.Start(ctx, conn, w.host)
+	started, startErr := w.fleet.Start(ctx, conn, host)
 	if startErr != nil {
 		return startError(ctx, w.host.Target, startErr)
 	}
 	agent := started.Agent
 	defer agent.Close()
-	w.fleet.emit(w.host, report.Event{Kind: report.KindHostConnected, HostConnected: &report.HostConnected{
-		Uploaded: started.Uploaded, Steps: len(w.host.Job.Steps), DurationMS: w.fleet.now().Sub(begin).Milliseconds(),
-	}})
+	if w.sessions == 1 {
+		w.fleet.emit(w.host, report.Event{Kind: report.KindHostConnected, HostConnected: &report.HostConnected{
+			Uploaded: started.Uploaded, Steps: len(w.host.Job.Steps), DurationMS: w.fleet.now().Sub(begin).Milliseconds(),
+		}})
+	}
 	defer onEnd(w.fleet.Interrupt.Stop, func() { _ = agent.Send(wire.Message{Cancel: &wire.Cancel{}}) })()
 	defer onEnd(w.fleet.Interrupt.Cancel, func() { _ = agent.Send(wire.Message{Cancel: &wire.Cancel{Hard: true}}) })()
 	return w.follow(ctx, agent)
@@ -103,12 +132,17 @@ func (w *watch) follow(ctx context.Context, agent Agent) *report.Error {
 		}
 		switch {
 		case m.Event != nil:
-			if err := w.event(*m.Event); err != nil {
+			if err := w.event(ctx, *m.Event); err != nil {
 				return protocolError(w.host.Target, err)
 			}
+			if w.away != nil {
+				return w.away.error(w.host.Target)
+			}
+		case m.Journal != nil && w.ownRun(m.Journal.RunID):
+			w.catchUp(m.Journal.Events)
 		case m.Journal != nil:
 			w.fleet.emit(w.host, report.Event{Kind: report.KindJournal, Journal: &report.Journal{
-				RunID: m.Journal.RunID, Operator: m.Journal.Operator, Finished: m.Journal.Finished, Events: m.Journal.Events,
+				RunID: m.Journal.RunID, Operator: m.Journal.Operator, Finished: m.Journal.Finished, Events: told(m.Journal.Events),
 			}})
 		case m.Done != nil:
 			return w.done(*m.Done)
@@ -121,20 +155,42 @@ func (w *watch) follow(ctx context.Context, agent Agent) *report.Error {
 
 // event passes an event on, unless it speaks of a step that was not asked for or
 // is over: a host must not be able to write another's record.
-func (w *watch) event(e tasks.Event) error {
+func (w *watch) event(ctx context.Context, e tasks.Event) error {
 	open, known := w.steps[e.Step]
 	switch {
 	case !known:
 		return fmt.Errorf("an event of step %q, which is not in the job", e.Step)
+	case w.caught[e.Step]:
+		return nil // told from the record of the session before
 	case !open:
 		return fmt.Errorf("an event of step %q after its result", e.Step)
 	}
-	if e.Result != nil {
+	w.heard = true
+	switch {
+	case e.Confirm != nil:
+		w.beginConfirm(ctx, e.Step, *e.Confirm)
+	case e.Reboot != nil:
+		w.goesAway(e)
+	default:
+		w.tell(e)
+	}
+	return nil
+}
+
+// tell puts an event of an open step into the record.
+func (w *watch) tell(e tasks.Event) {
+	if r := e.Result; r != nil {
 		w.steps[e.Step] = false
-		w.failed = w.failed || e.Result.Status == tasks.StatusFailed || e.Result.Status == tasks.StatusUnknown
+		if w.confirms != nil && w.confirms.step == e.Step {
+			w.endConfirm()
+		}
+		if was := w.reboots[e.Step]; was != nil && r.Status == tasks.StatusOK {
+			e.Result = was.result(r)
+		}
+		w.failed = w.failed || r.Status == tasks.StatusFailed || r.Status == tasks.StatusUnknown
+		w.bad[e.Step] = !r.EndedWell()
 	}
 	w.fleet.emit(w.host, report.Event{Kind: report.KindStep, Step: &e})
-	return nil
 }
 
 // done checks that a helper that says it is done has told of every step.

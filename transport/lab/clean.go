@@ -7,8 +7,10 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"phoenix/agentlet"
+	"phoenix/tasks/guard"
 )
 
 // clean removes every trace, unless a run has the lock.
@@ -24,6 +26,9 @@ func (p *proc) clean(context.Context) int {
 		holder, _ := io.ReadAll(io.LimitReader(f, 4096))
 		p.say("phoenix-holder %s %s", p.args[0], strings.TrimSpace(string(holder)))
 		return 75
+	}
+	if what, _, err := guard.Pending(p.machine.Host(), time.Now()); err != nil || what != "" {
+		return 76
 	}
 	gone := []string{}
 	if _, err := os.Lstat(p.path(agentlet.StateDir)); err == nil {

@@ -26,7 +26,9 @@ type hop struct {
 	// name is what messages call it.
 	name       string
 	host, port string
-	user       string
+	// instead is what is connected to in place of host, if set.
+	instead string
+	user    string
 	// pinned is the only host key to accept, if set.
 	pinned xssh.PublicKey
 	// alias stands for the address in known_hosts (HostKeyAlias).
@@ -51,7 +53,7 @@ type hop struct {
 }
 
 // address is host:port as the network takes it.
-func (h *hop) address() string { return net.JoinHostPort(h.host, h.port) }
+func (h *hop) address() string { return net.JoinHostPort(orDefault(h.instead, h.host), h.port) }
 
 // id tells hops apart for sharing connections.
 func (h *hop) id() string { return h.user + "@" + h.address() }
@@ -121,7 +123,7 @@ func (d *Dialer) route(ctx context.Context, t transport.Target) ([]*hop, error) 
 	if err != nil {
 		return nil, err
 	}
-	last.name = orDefault(t.Name, t.Address)
+	last.name, last.instead = orDefault(t.Name, t.Address), t.Instead
 	if len(t.IdentityFiles) > 0 {
 		last.identities = d.paths(nil, t.IdentityFiles)
 	}

@@ -1,0 +1,115 @@
+// Package reboot starts a machine anew when something that is installed or written
+// takes effect only then, and only with the operator's consent.
+//
+// A reboot stops every guest for minutes, so a run without --allow-reboot reports that
+// one is needed, and why. The workstation waits for the machine and goes on with the
+// steps that are left. Start reading at Check.
+package reboot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"phoenix/tasks"
+	"phoenix/tasks/boot"
+)
+
+// Name of the family in steps and in step IDs.
+const Name = "reboot"
+
+// Kind describes the family to a registry.
+func Kind() tasks.Kind {
+	return tasks.Kind{Name: Name, New: func() tasks.Spec { return new(Spec) }}
+}
+
+// Spec asks for a machine that runs what is installed on it; there is nothing to say
+// about how.
+type Spec struct{}
+
+// Validate finds nothing: there is nothing that could be wrong.
+func (s *Spec) Validate() []tasks.Problem { return nil }
+
+// Task returns the work that the spec describes.
+func (s *Spec) Task() tasks.Task { return task{} }
+
+type task struct{}
+
+const (
+	// delay gives the announcement time to leave the machine before its network does.
+	delay = "2s"
+	// downLimit is how long a machine may take to go down; its guests have three
+	// minutes each by default to stop.
+	downLimit = 15 * time.Minute
+	poll      = 100 * time.Millisecond
+)
+
+// Check lists what waits for a reboot: of the machine itself, and of the steps before
+// this one.
+func (t task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
+	reasons, err := boot.Needed(h)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range tasks.ScopeOf(ctx).Waiting {
+		reasons = append(reasons, w+" waits for it")
+	}
+	if len(reasons) == 0 {
+		return nil, nil
+	}
+	change := tasks.Change{Path: "reboot", To: "needed", Effect: tasks.EffectReboot, Note: strings.Join(reasons, "\n")}
+	if !tasks.ConsentOf(ctx).Reboot {
+		change.Note += "\n" + t.refused().Note()
+	}
+	return tasks.Diff{change}, nil
+}
+
+func (t task) refused() *tasks.RefusedError {
+	return &tasks.RefusedError{What: "rebooting", Flag: "--allow-reboot", Instead: "reboot when it suits, and run again"}
+}
+
+// Apply reboots. On a real machine it does not return; whoever follows the run comes
+// back for what is left.
+func (t task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
+	scope := tasks.ScopeOf(ctx)
+	if !scope.Consent.Reboot {
+		return t.refused()
+	}
+	if scope.Reboot == nil {
+		return errors.New("reboot: nobody follows the run who would wait for the machine")
+	}
+	before, err := boot.BootID(h)
+	if err != nil {
+		return err
+	}
+	_, err = tasks.Succeed(ctx, h, tasks.Cmd{Argv: []string{
+		"systemd-run", "--quiet", "--collect", "--on-active=" + delay, "--unit=phoenix-reboot", "systemctl", "reboot",
+	}})
+	if err != nil {
+		return err
+	}
+	scope.Reboot(tasks.Reboot{BootID: before, Changes: d})
+	return t.down(ctx, h, before)
+}
+
+// down waits for the end.
+func (t task) down(ctx context.Context, h tasks.Host, before string) error {
+	limit := time.NewTimer(downLimit)
+	defer limit.Stop()
+	tick := time.NewTicker(poll)
+	defer tick.Stop()
+	for {
+		if id, err := boot.BootID(h); err == nil && id != before {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-limit.C:
+			return fmt.Errorf("reboot: the machine did not go down within %s; `systemctl list-jobs` there says what it waits for", downLimit)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

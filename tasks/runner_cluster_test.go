@@ -1,0 +1,78 @@
+package tasks_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"phoenix/tasks"
+)
+
+func lastResult(t *testing.T, events []tasks.Event) tasks.Result {
+	t.Helper()
+	for _, e := range slices.Backward(events) {
+		if e.Result != nil {
+			return *e.Result
+		}
+	}
+	t.Fatal("no result")
+	return tasks.Result{}
+}
+
+func TestAStepThatAnotherMachineMakesIsWaitedForAndVerified(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		leader time.Duration // when it has made it; 0 for never
+		mode   tasks.Mode
+		status tasks.Status
+		after  time.Duration
+	}{
+		{"the leader makes it", 4500 * time.Millisecond, tasks.ModeRun, tasks.StatusOK, 5 * time.Second},
+		{"the leader never comes to it", 0, tasks.ModeRun, tasks.StatusChanged, time.Minute},
+		{"a check waits for nobody", 0, tasks.ModeCheck, tasks.StatusWouldChange, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &state{made: map[string]bool{}}
+				r, events := setup(s)
+				if c.leader > 0 {
+					time.AfterFunc(c.leader, func() { s.made["storage"] = true })
+				}
+				begin := time.Now()
+				step := tasks.Step{ID: "storage:tank", Kind: "fake", Leader: "pve1", Spec: []byte(`{"do":"storage"}`)}
+				if err := r.Run(t.Context(), tasks.Job{RunID: "r", Mode: c.mode, Steps: []tasks.Step{step}}); err != nil {
+					t.Fatal(err)
+				}
+				if res := lastResult(t, *events); res.Status != c.status || time.Since(begin) != c.after {
+					t.Errorf("%s after %s, want %s after %s", res.Status, time.Since(begin), c.status, c.after)
+				}
+			})
+		})
+	}
+}
+
+func TestAStepIsToldWhatThoseBeforeItLeaveToAReboot(t *testing.T) {
+	s := &state{made: map[string]bool{}}
+	r, events := setup(s)
+	var heard []string
+	s.apply = func(ctx context.Context) error {
+		heard = tasks.ScopeOf(ctx).Waiting
+		return nil
+	}
+	err := r.Run(t.Context(), tasks.Job{RunID: "r", Mode: tasks.ModeRun, Steps: []tasks.Step{
+		{ID: "kernel:settings", Kind: "fake", Spec: []byte(`{"do":"needs a reboot"}`)},
+		{ID: "reboot:host", Kind: "fake", Needs: []string{"kernel:settings"}, Spec: []byte(`{"do":"custom"}`)},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"kernel:settings b"}; !slices.Equal(heard, want) {
+		t.Errorf("heard of %q, want %q", heard, want)
+	}
+	first := (*events)[1].Result
+	if first == nil || first.Cause != tasks.CausePending || first.Why != "written, and waits for a reboot" {
+		t.Errorf("the step that waits ends as %+v", first)
+	}
+}

@@ -1,0 +1,172 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"phoenix/tasks"
+	"phoenix/tasks/report"
+	"phoenix/transport"
+)
+
+// How long a machine may be away. One that boots checks memory, disks and RAID
+// controllers first.
+const (
+	rebootLimit = 20 * time.Minute
+	changeLimit = 5 * time.Minute
+	// retryPause is the time between two tries to get to a machine that is away.
+	retryPause = 2 * time.Second
+	// maxSessions bounds how often one run goes back to a host.
+	maxSessions = 5
+)
+
+// away is a machine that goes down because a step rebooted it.
+type away struct {
+	step   string
+	reboot tasks.Reboot
+}
+
+// goesAway is a reboot announced.
+func (w *watch) goesAway(e tasks.Event) {
+	w.away = &away{step: e.Step, reboot: *e.Reboot}
+	w.reboots[e.Step] = w.away
+	w.fleet.emit(w.host, report.Event{Kind: report.KindStep, Step: &tasks.Event{
+		Time: e.Time, Step: e.Step, Log: &tasks.Log{Stream: "task", Text: "the machine reboots; waiting for it to come back"},
+	}})
+}
+
+// error is that of a session that the reboot ends, should nobody go back.
+func (a *away) error(t transport.Target) *report.Error {
+	return &report.Error{Class: report.ClassLost, What: "follow the job on " + t.Name, Why: "the machine reboots"}
+}
+
+// result is that of a step which finds, after the reboot it made, nothing left to do.
+func (a *away) result(r *tasks.Result) *tasks.Result {
+	made := *r
+	made.Status, made.Changes = tasks.StatusChanged, a.reboot.Changes
+	return &made
+}
+
+// returns tells whether the host is to be gone back to after a session that broke: a
+// step took it away, and steps are left. Where a change of the network did, it is first
+// waited for what becomes of it.
+func (w *watch) returns(ctx context.Context) bool {
+	switch {
+	case ctx.Err() != nil, ended(w.fleet.Interrupt.Stop), w.sessions >= maxSessions:
+		return false
+	case w.away != nil:
+		return true
+	case w.confirms == nil:
+		return false
+	}
+	c := w.confirms
+	<-c.done // it has a limit of its own
+	if c.ok {
+		return true
+	}
+	w.tell(tasks.Event{Time: w.fleet.now(), Step: c.step, Result: &tasks.Result{
+		Status: tasks.StatusFailed,
+		Why:    "the connection was lost and no new one could be made within " + c.limit.String() + ", so the machine takes the change back",
+	}})
+	return true
+}
+
+// again goes back to the host with the steps that are left, and tries until a session
+// says something of them or the time is over.
+func (w *watch) again(ctx context.Context) *report.Error {
+	w.skip()
+	limit := changeLimit
+	if w.away != nil {
+		limit = rebootLimit
+	}
+	job := w.rest()
+	w.away, w.confirms = nil, nil
+	deadline := w.fleet.now().Add(limit)
+	for {
+		if err := w.pause(ctx); err != nil {
+			return err
+		}
+		tries := w.sessions
+		err := w.session(ctx, job, w.fleet.now())
+		if err == nil || w.heard || err.Class == report.ClassProtocol || w.fleet.now().After(deadline) || ctx.Err() != nil {
+			return err
+		}
+		w.sessions = tries // one that did not come about
+	}
+}
+
+func (w *watch) pause(ctx context.Context) *report.Error {
+	t := time.NewTimer(retryPause)
+	defer t.Stop()
+	var stop <-chan struct{}
+	if w.fleet.Interrupt.Stop != nil {
+		stop = w.fleet.Interrupt.Stop.Done()
+	}
+	select {
+	case <-t.C:
+		return nil
+	case <-stop:
+	case <-ctx.Done():
+	}
+	return timedOut(ctx, &report.Error{Class: report.ClassCanceled, What: "wait for " + w.host.Target.Name, Why: "the run was stopped"})
+}
+
+// skip ends the steps that need one that did not end well, as the runner would have.
+func (w *watch) skip() {
+	for again := true; again; {
+		again = false
+		for _, s := range w.host.Job.Steps {
+			i := slices.IndexFunc(s.Needs, func(id string) bool { return w.bad[id] })
+			if i < 0 || !w.steps[s.ID] {
+				continue
+			}
+			again = true
+			w.tell(tasks.Event{Time: w.fleet.now(), Step: s.ID, Result: &tasks.Result{
+				Status: tasks.StatusSkipped, Cause: tasks.CauseNeed, Why: s.Needs[i] + " did not end well",
+			}})
+		}
+	}
+}
+
+// rest is the job of the steps that have no result yet, under an ID of its own: the
+// record of each session is a folder on the machine.
+func (w *watch) rest() tasks.Job {
+	job := w.host.Job
+	job.RunID = fmt.Sprintf("%s-%d", w.host.Job.RunID, w.sessions+1)
+	job.Steps = nil
+	for _, s := range w.host.Job.Steps {
+		if !w.steps[s.ID] {
+			continue
+		}
+		s.Needs = slices.DeleteFunc(slices.Clone(s.Needs), func(id string) bool { return !w.steps[id] })
+		job.Steps = append(job.Steps, s)
+	}
+	if w.away != nil {
+		job.AfterBoot = w.away.reboot.BootID
+	}
+	return job
+}
+
+// ownRun tells whether a record is that of an earlier session of this run.
+func (w *watch) ownRun(id string) bool {
+	own := w.host.Job.RunID
+	return w.sessions > 1 && (id == own || strings.HasPrefix(id, own+"-"))
+}
+
+// catchUp tells the results that an earlier session had and nobody heard.
+func (w *watch) catchUp(events []tasks.Event) {
+	for _, e := range events {
+		if e.Result != nil && w.steps[e.Step] {
+			w.tell(e)
+			w.caught[e.Step] = true
+		}
+	}
+}
+
+// told leaves out what was between the machine and whoever followed the run.
+func told(events []tasks.Event) []tasks.Event {
+	return slices.DeleteFunc(events, func(e tasks.Event) bool { return e.Confirm != nil || e.Reboot != nil })
+}
