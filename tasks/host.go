@@ -100,7 +100,8 @@ type Edit struct {
 	Update func(old []byte) ([]byte, error)
 	// Lock is a file to hold an exclusive flock on during the edit. Proxmox's own
 	// lock of a container's configuration is /run/lock/lxc/pve-config-CTID.lock.
-	// Waiting for it is bounded to 10 s, like Proxmox's own.
+	// Waiting for it is bounded to 10 s, like Proxmox's own. One below
+	// /etc/pve/priv/lock is a lock of the whole cluster, which is a directory.
 	Lock string
 	// Mode is the permission bits to set; nil keeps an existing file's and means
 	// 0644 (directories 0755) for a new one. It is ignored below /etc/pve, whose

@@ -3,18 +3,17 @@ package local
 import (
 	"io/fs"
 	"os"
-	"syscall"
 
 	"phoenix/tasks"
 )
 
 // attr sets mode and owner of what exists.
-func (h *Host) attr(real string, e tasks.Edit) error {
-	if h.belowPVE(real) {
-		_, err := os.Stat(real)
+func (h *Host) attr(at *place, e tasks.Edit) error {
+	if h.belowPVE(at.real()) {
+		_, err := at.lstat()
 		return err
 	}
-	f, err := openItself(real)
+	f, err := at.open(at.name(), os.O_RDONLY, 0)
 	if err != nil {
 		return err
 	}
@@ -49,11 +48,4 @@ func (h *Host) setAttr(f *os.File, mode fs.FileMode, owner tasks.Owner) error {
 	}
 	const bits = fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky
 	return f.Chmod(mode & bits)
-}
-
-// openItself opens what is at a resolved path to set its attributes; a link that has
-// come to be there meanwhile is an error, and neither a pipe nor a device is waited
-// for.
-func openItself(real string) (*os.File, error) {
-	return os.OpenFile(real, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"syscall"
 
 	"phoenix/tasks"
@@ -34,25 +33,26 @@ func (h *Host) Write(ctx context.Context, e tasks.Edit) error {
 }
 
 func (h *Host) edit(e tasks.Edit) error {
-	real, err := h.resolveOwn(e.Path, e.Verb != tasks.VerbRemove)
+	at, err := h.locate(e.Path, e.Verb != tasks.VerbRemove)
 	if err != nil {
 		return err
 	}
+	defer at.close()
 	switch e.Verb {
 	case tasks.VerbPut:
-		return h.put(real, e)
+		return h.put(at, e)
 	case tasks.VerbMkdir:
-		return h.mkdir(real, e)
+		return h.mkdir(at, e)
 	case tasks.VerbAttr:
-		return h.attr(real, e)
+		return h.attr(at, e)
 	case tasks.VerbRemove:
-		return remove(real)
+		return remove(at)
 	}
 	return errors.New("unknown verb")
 }
 
-func (h *Host) put(real string, e tasks.Edit) error {
-	fi, err := os.Lstat(real)
+func (h *Host) put(at *place, e tasks.Edit) error {
+	fi, err := at.lstat()
 	exists := err == nil
 	switch {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
@@ -64,7 +64,7 @@ func (h *Host) put(real string, e tasks.Edit) error {
 	if e.Update != nil {
 		var old []byte
 		if exists {
-			if old, err = os.ReadFile(real); err != nil {
+			if old, err = at.read(fi); err != nil {
 				return err
 			}
 		}
@@ -87,20 +87,20 @@ func (h *Host) put(real string, e tasks.Edit) error {
 	if e.Owner != nil {
 		owner = *e.Owner
 	}
-	return h.replace(real, data, mode, owner)
+	return h.replace(at, data, mode, owner)
 }
 
 // replace writes a temporary file beside the target and renames it over it. On any
 // error the target is as before and no temporary file stays.
-func (h *Host) replace(real string, data []byte, mode fs.FileMode, owner tasks.Owner) (err error) {
-	pve := h.belowPVE(real)
-	f, err := os.CreateTemp(filepath.Dir(real), tempName(filepath.Base(real), pve))
+func (h *Host) replace(at *place, data []byte, mode fs.FileMode, owner tasks.Owner) (err error) {
+	pve := h.belowPVE(at.real())
+	f, err := at.temp(tempName(at.name(), pve))
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, ignoreMissing(os.Remove(f.Name())))
+			err = errors.Join(err, ignoreMissing(at.unlink(f.Name())))
 		}
 	}()
 	fill := h.fill
@@ -120,20 +120,20 @@ func (h *Host) replace(real string, data []byte, mode fs.FileMode, owner tasks.O
 	if err != nil {
 		return err
 	}
-	if err = os.Rename(f.Name(), real); err != nil {
+	if err = at.rename(f.Name()); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(real))
+	return at.sync()
 }
 
-// tempName is the pattern of a temporary file: hidden, so that no program that
+// tempName is how the name of a temporary file begins: hidden, so that no program that
 // reads a folder of fragments takes it for one; below /etc/pve in the form that
 // Proxmox's own file_set_contents uses there (pve-common, PVE::Tools).
 func tempName(base string, pve bool) string {
 	if pve {
-		return base + ".tmp.*"
+		return base + ".tmp."
 	}
-	return "." + base[:min(len(base), 200)] + ".tmp.*"
+	return "." + base[:min(len(base), 200)] + ".tmp."
 }
 
 func writeAll(f *os.File, data []byte) error {
@@ -141,20 +141,20 @@ func writeAll(f *os.File, data []byte) error {
 	return err
 }
 
-func (h *Host) mkdir(real string, e tasks.Edit) error {
-	fi, err := os.Stat(real)
+func (h *Host) mkdir(at *place, e tasks.Edit) error {
+	fi, err := at.lstat()
 	switch {
 	case err == nil && !fi.IsDir():
 		return fmt.Errorf("it is a %s, not a directory", describe(fi.Mode()))
 	case err == nil:
-		return h.attr(real, e)
+		return h.attr(at, e)
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
-	if err := h.parents(filepath.Dir(real)); err != nil {
+	if err := at.parents(); err != nil {
 		return err
 	}
-	if err := os.Mkdir(real, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := at.mkdir(0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	if e.Mode == nil {
@@ -165,32 +165,10 @@ func (h *Host) mkdir(real string, e tasks.Edit) error {
 		owner := newOwner()
 		e.Owner = &owner
 	}
-	if err := h.attr(real, e); err != nil {
-		return errors.Join(err, ignoreMissing(os.Remove(real)))
+	if err := h.attr(at, e); err != nil {
+		return errors.Join(err, ignoreMissing(at.remove()))
 	}
-	return syncDir(filepath.Dir(real))
-}
-
-// parents makes the missing directories of a path, each 0755 and root's whatever
-// the umask.
-func (h *Host) parents(dir string) error {
-	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := h.parents(filepath.Dir(dir)); err != nil {
-		return err
-	}
-	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	if h.belowPVE(dir + "/") {
-		return nil
-	}
-	f, err := openItself(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Chmod(0o755), f.Close())
+	return at.sync()
 }
 
 // newOwner is who owns what is new: root, or the process's own user where it may
@@ -202,25 +180,11 @@ func newOwner() tasks.Owner {
 	return tasks.Owner{UID: os.Geteuid(), GID: os.Getegid()}
 }
 
-func remove(real string) error {
-	if err := ignoreMissing(os.Remove(real)); err != nil {
+func remove(at *place) error {
+	if err := ignoreMissing(at.remove()); err != nil {
 		return err
 	}
-	return ignoreMissing(syncDir(filepath.Dir(real)))
-}
-
-// syncDir makes a rename survive a power cut. File systems without directory sync
-// (FUSE ones such as /etc/pve) have nothing to wait for.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	err = d.Sync()
-	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOSYS) || errors.Is(err, syscall.ENOTSUP) {
-		err = nil
-	}
-	return errors.Join(err, d.Close())
+	return ignoreMissing(at.sync())
 }
 
 func ownerOf(fi fs.FileInfo) tasks.Owner {

@@ -142,7 +142,7 @@ func TestPut_belowPVEModesAreLeftAlone(t *testing.T) {
 	if fi, err := h.Stat("/etc/pve/priv/authorized_keys"); err != nil || fi.UID == 12345 {
 		t.Errorf("the owner was set: %+v, %v", fi, err)
 	}
-	if got := tempName("900.conf", true); got != "900.conf.tmp.*" {
+	if got := tempName("900.conf", true); got != "900.conf.tmp." {
 		t.Errorf("temporary name %s is not one that Proxmox uses", got)
 	}
 }

@@ -5,13 +5,15 @@
 // that they neither die with the connection nor depend on who logged in, and it
 // changes files so that a reader sees the old or the new content, never a part.
 // It never decides what to do, and it never goes through a shell. Start reading at
-// Host; run.go starts programs, edit.go changes files, resolve.go follows links.
+// Host; run.go starts programs, edit.go changes files, resolve.go follows links, and
+// place.go holds the folders meanwhile.
 package local
 
 import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -49,6 +51,7 @@ type Host struct {
 
 	outputs atomic.Int64
 	fill    func(f *os.File, data []byte) error // writes a temporary file; tests make it fail
+	walked  func()                              // runs between finding a place and changing it; tests exchange folders
 }
 
 var _ tasks.Host = (*Host)(nil)
@@ -59,14 +62,30 @@ func (h *Host) ReadFile(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, err := readFile(real)
+	data, err := readFile(real, h.readLimit())
 	return data, h.named(err, path)
+}
+
+// maxRead is the most of one file that is read, in bytes: whoever owns a file that is
+// looked at must not be able to have this process take all memory.
+const maxRead = 64 << 20
+
+// errLarge is the error of a file above maxRead.
+var errLarge = errors.New("the file is larger than 64 MiB")
+
+// readLimit is maxRead on the machine itself. A tree has no users, and simulated ones
+// have whole templates in them.
+func (h *Host) readLimit() int64 {
+	if h.rooted() {
+		return math.MaxInt64
+	}
+	return maxRead
 }
 
 // readFile is os.ReadFile with less than half of its system calls: a check reads
 // hundreds of small files, and an os.File is made for waiting, which a regular file
-// never needs. Whatever is none is left to os.ReadFile.
-func readFile(path string) ([]byte, error) {
+// never needs. Nor is a pipe waited for, which a user may have put in a file's place.
+func readFile(path string, limit int64) ([]byte, error) {
 	fd, err := retry(func() (int, error) {
 		return syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC|syscall.O_NONBLOCK, 0)
 	})
@@ -75,20 +94,35 @@ func readFile(path string) ([]byte, error) {
 	}
 	defer func() { _ = syscall.Close(fd) }() // nothing was written
 	var st syscall.Stat_t
-	if err := syscall.Fstat(fd, &st); err != nil || st.Mode&syscall.S_IFMT != syscall.S_IFREG {
-		return os.ReadFile(path)
+	if err := syscall.Fstat(fd, &st); err != nil {
+		return nil, &fs.PathError{Op: "read", Path: path, Err: err}
 	}
-	// Files in /proc and /sys say that they are empty; the end is where a read says so.
-	data := make([]byte, 0, min(max(st.Size, 0), 1<<30)+512)
+	data, err := readAll(fd, st.Size, limit)
+	if err != nil {
+		return nil, &fs.PathError{Op: "read", Path: path, Err: err}
+	}
+	return data, nil
+}
+
+// readAll reads an open file of about size bytes, at most limit, to its end. Files in
+// /proc and /sys say that they are empty; the end is where a read says so.
+func readAll(fd int, size, limit int64) ([]byte, error) {
+	if size > limit {
+		return nil, errLarge
+	}
+	data := make([]byte, 0, min(max(size, 0), 1<<30)+512)
 	for {
 		n, err := retry(func() (int, error) { return syscall.Read(fd, data[len(data):cap(data)]) })
 		if err != nil {
-			return nil, &fs.PathError{Op: "read", Path: path, Err: err}
+			return nil, err
 		}
 		if n == 0 {
 			return data, nil
 		}
-		if data = data[:len(data)+n]; len(data) == cap(data) {
+		if data = data[:len(data)+n]; int64(len(data)) > limit {
+			return nil, errLarge
+		}
+		if len(data) == cap(data) {
 			data = slices.Grow(data, len(data))
 		}
 	}

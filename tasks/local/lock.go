@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -15,16 +15,21 @@ import (
 const lockPoll = 50 * time.Millisecond
 
 // lock holds an exclusive flock on a file, made when it is missing, until the
-// returned function is called. The kernel releases it when the process dies.
+// returned function is called. The kernel releases it when the process dies. The
+// cluster's locks are directories.
 func (h *Host) lock(ctx context.Context, path string) (func(), error) {
-	real, err := h.resolve(path, true)
+	if strings.HasPrefix(path, clusterLocks) {
+		return h.clusterLock(ctx, path)
+	}
+	at, err := h.locate(path, true)
 	if err != nil {
 		return nil, err
 	}
-	if err := h.parents(filepath.Dir(real)); err != nil {
+	defer at.close()
+	if err := at.parents(); err != nil {
 		return nil, fmt.Errorf("lock %s: %w", path, bare(err))
 	}
-	f, err := os.OpenFile(real, os.O_RDWR|os.O_CREATE|syscall.O_CLOEXEC, 0o644)
+	f, err := at.open(at.name(), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", path, bare(err))
 	}

@@ -3,7 +3,6 @@ package local
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,129 +12,196 @@ import (
 // maxLinks is the kernel's own bound on symbolic links in one path.
 const maxLinks = 40
 
-// resolve turns a path of the host into one of this process, following symbolic
-// links inside the root; the last component only when last is set. What does not
-// exist is taken as it is written.
-func (h *Host) resolve(path string, last bool) (string, error) {
-	return h.walk(&walk{left: split(path)}, path, last)
-}
-
-// resolveOwn is resolve for what is about to be changed. A link that a user has made
-// to what is another user's is not followed: who may write in a folder that phoenix
-// writes into must not be able to have it write elsewhere.
-func (h *Host) resolveOwn(path string, last bool) (string, error) {
-	return h.walk(&walk{left: split(path), own: true}, path, last)
-}
-
-func (h *Host) walk(w *walk, path string, last bool) (string, error) {
-	if !filepath.IsAbs(path) || strings.ContainsRune(path, 0) {
-		return "", fmt.Errorf("open %q: the path is not absolute", path)
+// reach turns a path of the host into one of this process, to be read. On the machine
+// itself the kernel follows the links, at a fraction of the cost.
+func (h *Host) reach(path string, last bool) (string, error) {
+	if err := absolute(path); err != nil || !h.rooted() {
+		return path, err
 	}
-	w.root = "/"
-	if h.rooted() {
-		w.root = filepath.Clean(h.Root)
+	w, err := h.walk(path, last, false)
+	if err != nil {
+		return "", err
 	}
-	for len(w.left) > 0 {
-		if err := w.step(last); err != nil {
-			return "", fmt.Errorf("open %s: %w", path, err)
-		}
-	}
+	defer w.close()
 	return w.real(), nil
 }
 
-// reach is resolve for reading. On the machine itself the kernel follows the links,
-// at a fraction of the cost.
-func (h *Host) reach(path string, last bool) (string, error) {
-	if h.rooted() {
-		return h.resolve(path, last)
+// locate finds what is about to be changed. A link that a user has made to what is
+// another user's is not followed: who may write in a folder that phoenix writes into
+// must not be able to have it write elsewhere. Every folder on the way is held open
+// until the place is closed, so that none can be exchanged for a link after it was
+// looked at.
+func (h *Host) locate(path string, last bool) (*place, error) {
+	if err := absolute(path); err != nil {
+		return nil, err
 	}
+	w, err := h.walk(path, last, true)
+	if err != nil {
+		return nil, err
+	}
+	if h.walked != nil {
+		h.walked()
+	}
+	return &place{walk: w, host: h}, nil
+}
+
+func absolute(path string) error {
 	if !filepath.IsAbs(path) || strings.ContainsRune(path, 0) {
-		return "", fmt.Errorf("open %q: the path is not absolute", path)
+		return fmt.Errorf("open %q: the path is not absolute", path)
 	}
-	return path, nil
+	return nil
+}
+
+// walk goes down a path, following symbolic links inside the root; the last component
+// only when last is set. What does not exist is taken as it is written.
+func (h *Host) walk(path string, last, own bool) (*walk, error) {
+	w := &walk{root: "/", own: own}
+	if h.rooted() {
+		w.root = filepath.Clean(h.Root)
+	}
+	err := w.begin()
+	names := split(path)
+	for i := 0; i < len(names) && err == nil; i++ {
+		err = w.step(names[i], last || i < len(names)-1)
+	}
+	if err != nil {
+		w.close()
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	return w, nil
 }
 
 // walk is a path on its way from the root to the file.
 type walk struct {
 	root  string
-	at    []string // resolved
-	left  []string // not yet
+	at    []held // the root first, each in the one before
 	links int
 	own   bool // follow a link only where its owner is root or the target's
 }
 
-func (w *walk) real() string { return filepath.Join(w.root, filepath.Join(w.at...)) }
-
-func (w *walk) step(last bool) error {
-	name := w.left[0]
-	w.left = w.left[1:]
-	if name == ".." {
-		w.at = w.at[:max(len(w.at)-1, 0)]
-		return nil
-	}
-	w.at = append(w.at, name)
-	if len(w.left) == 0 && !last {
-		return nil
-	}
-	fi, err := os.Lstat(w.real())
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
-		return nil // the caller's own operation names the error
-	}
-	if err != nil {
-		return err
-	}
-	if fi.Mode()&fs.ModeSymlink == 0 {
-		return nil
-	}
-	if err := w.foreign(fi); err != nil {
-		return err
-	}
-	return w.follow()
+// held is a component of a path, opened without being read, pipes and devices
+// included (O_PATH). What its name means later does not matter.
+type held struct {
+	name string
+	fd   int   // -1 where nothing is
+	err  error // why nothing can be below: it does not exist or is no directory
 }
 
-// foreign is the error of a link, just reached, to what is another user's.
-func (w *walk) foreign(link fs.FileInfo) error {
-	by := ownerOf(link).UID
-	if !w.own || by == 0 || by == os.Geteuid() {
-		return nil
-	}
-	target, err := os.Readlink(w.real())
+func (w *walk) begin() error {
+	fd, err := retry(func() (int, error) {
+		return syscall.Open(w.root, oPath|syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0)
+	})
 	if err != nil {
 		return err
 	}
-	next := &walk{root: w.root, at: w.at[: len(w.at)-1 : len(w.at)-1], left: split(target), links: w.links}
-	if filepath.IsAbs(target) {
-		next.at = nil
-	}
-	for len(next.left) > 0 {
-		if err := next.step(true); err != nil {
-			return err
+	w.at = append(w.at, held{fd: fd})
+	return nil
+}
+
+// close lets go of what is held.
+func (w *walk) close() { w.cut(0) }
+
+// cut goes back to the first n components.
+func (w *walk) cut(n int) {
+	for _, c := range w.at[n:] {
+		if c.fd >= 0 {
+			_ = syscall.Close(c.fd) // nothing was written
 		}
 	}
-	fi, err := os.Lstat(next.real())
-	if err == nil && ownerOf(fi).UID == by {
-		return nil
-	}
-	if err == nil {
-		return fmt.Errorf("the link /%s of user %d points to what is user %d's, and is not followed", filepath.Join(w.at...), by, ownerOf(fi).UID)
-	}
-	return fmt.Errorf("the link /%s of user %d is not followed: %w", filepath.Join(w.at...), by, bare(err))
+	w.at = w.at[:n]
 }
 
-// follow replaces the link just reached by where it points.
-func (w *walk) follow() error {
+// shown is the path of the host; real is that of this process.
+func (w *walk) shown() string {
+	var names []string
+	for _, c := range w.at {
+		names = append(names, c.name)
+	}
+	return "/" + filepath.Join(names...)
+}
+
+func (w *walk) real() string { return filepath.Join(w.root, w.shown()) }
+
+func (w *walk) step(name string, follow bool) error {
+	if name == ".." {
+		w.cut(max(len(w.at)-1, 1))
+		return nil
+	}
+	in := w.at[len(w.at)-1]
+	if in.err != nil { // the caller's own operation names the error
+		w.at = append(w.at, held{name, -1, in.err})
+		return nil
+	}
+	// O_DIRECTORY has what is mounted on demand mounted; without it, O_PATH does not.
+	fd, err := openAt(in.fd, name, oPath|syscall.O_NOFOLLOW|syscall.O_DIRECTORY, 0)
+	if err == nil {
+		w.at = append(w.at, held{name, fd, nil})
+		return nil
+	}
+	if errors.Is(err, syscall.ENOTDIR) {
+		fd, err = openAt(in.fd, name, oPath|syscall.O_NOFOLLOW, 0)
+	}
+	if errors.Is(err, syscall.ENOENT) {
+		w.at = append(w.at, held{name, -1, syscall.ENOENT})
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var st syscall.Stat_t
+	if err := syscall.Fstat(fd, &st); err != nil {
+		return errors.Join(err, syscall.Close(fd))
+	}
+	switch st.Mode & syscall.S_IFMT {
+	case syscall.S_IFLNK:
+		if follow {
+			return errors.Join(w.follow(name, fd, int(st.Uid)), syscall.Close(fd))
+		}
+	case syscall.S_IFDIR: // which has come to be there meanwhile
+		w.at = append(w.at, held{name, fd, nil})
+		return nil
+	}
+	w.at = append(w.at, held{name, fd, syscall.ENOTDIR})
+	return nil
+}
+
+// follow goes where a link points that is held open and whose owner is the user by.
+func (w *walk) follow(name string, link, by int) error {
 	if w.links++; w.links > maxLinks {
 		return syscall.ELOOP
 	}
-	target, err := os.Readlink(w.real())
+	target, err := readLink(link)
 	if err != nil {
 		return err
 	}
-	w.at = w.at[:len(w.at)-1]
+	shown := filepath.Join(w.shown(), name)
 	if filepath.IsAbs(target) {
-		w.at = nil
+		w.cut(1)
 	}
-	w.left = append(split(target), w.left...)
+	for _, name := range split(target) {
+		if err := w.step(name, true); err != nil {
+			return err
+		}
+	}
+	if !w.own || by == 0 || by == os.Geteuid() {
+		return nil
+	}
+	return w.foreign(shown, by)
+}
+
+// foreign is the error of a link, just followed, to what is another user's.
+func (w *walk) foreign(link string, by int) error {
+	to := w.at[len(w.at)-1]
+	if to.fd < 0 {
+		return fmt.Errorf("the link %s of user %d is not followed: %w", link, by, to.err)
+	}
+	var st syscall.Stat_t
+	if err := syscall.Fstat(to.fd, &st); err != nil {
+		return fmt.Errorf("the link %s of user %d is not followed: %w", link, by, err)
+	}
+	if int(st.Uid) != by {
+		return fmt.Errorf("the link %s of user %d points to what is user %d's, and is not followed", link, by, st.Uid)
+	}
 	return nil
 }
 
