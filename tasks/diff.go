@@ -44,7 +44,21 @@ const (
 	noteRefused = "would be refused"
 	// NoteNoRestart: it waits for a restart that the configuration leaves to people.
 	NoteNoRestart = "a run does not restart it"
+	// NoteCannot: a run would make everything else and then fail, and why.
+	NoteCannot = "cannot be made: "
 )
+
+// cannot is why a run would fail over one of the changes; empty where nothing tells.
+func (d Diff) cannot() string {
+	for _, c := range d {
+		for l := range strings.Lines(c.Note) {
+			if why, ok := strings.CutPrefix(l, NoteCannot); ok {
+				return c.Path + " " + c.To + ": " + strings.TrimSpace(why)
+			}
+		}
+	}
+	return ""
+}
 
 // Held tells whether a run that agrees to nothing would leave the change as it is.
 func (c Change) Held() bool {
@@ -54,6 +68,17 @@ func (c Change) Held() bool {
 		}
 	}
 	return false
+}
+
+// Reasons is the note without the lines that say that a run would refuse the change.
+func (c Change) Reasons() string {
+	var out []string
+	for l := range strings.Lines(c.Note) {
+		if !strings.HasPrefix(l, noteRefused) {
+			out = append(out, strings.TrimSuffix(l, "\n"))
+		}
+	}
+	return strings.Join(out, "\n")
 }
 
 // Diff is every managed property that is not as wanted, in a stable order.

@@ -52,7 +52,7 @@ type Result struct {
 	Changes Diff `json:"changes,omitempty"`
 	// Remaining still differs after the step: pending, refused or not applied.
 	Remaining Diff `json:"remaining,omitempty"`
-	// Data is what the step was asked to find out; only facts and exec have it.
+	// Data is what the step was asked to find out; only facts, status and exec have it.
 	Data json.RawMessage `json:"data,omitempty"`
 	// DurationMS is the time the step took, in milliseconds.
 	DurationMS int64 `json:"duration_ms"`
@@ -153,6 +153,9 @@ type Scope struct {
 	// Waiting are the changes that the steps before this one have left to a reboot, by
 	// step and property: "kernel:settings cmdline".
 	Waiting []string
+	// Ahead are the steps that this one needs and that would change first: in a check,
+	// they have not.
+	Ahead []string
 	// Log receives lines of text; nil drops them.
 	Log func(Log)
 	// Confirm announces a change that has to be confirmed; nil means that nobody can.

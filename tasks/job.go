@@ -70,10 +70,15 @@ type Consent struct {
 	Reboot bool `json:"reboot,omitempty"`
 	// Wipe lists the disks, by /dev/disk/by-id path, whose content may be lost.
 	Wipe []string `json:"wipe,omitempty"`
+	// Rollback lists the CTIDs that may lose what they have written since a snapshot.
+	Rollback []int `json:"rollback,omitempty"`
 }
 
 // DestroyAllowed tells whether the container may be destroyed.
 func (c Consent) DestroyAllowed(ctid int) bool { return slices.Contains(c.Destroy, ctid) }
+
+// RollbackAllowed tells whether the container may be rolled back to a snapshot.
+func (c Consent) RollbackAllowed(ctid int) bool { return slices.Contains(c.Rollback, ctid) }
 
 // Validate returns the first fault of the job's own form: an unknown mode, a step
 // without or with a repeated ID, a need that names no step, a dependency cycle.

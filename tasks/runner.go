@@ -29,6 +29,7 @@ type Runner struct {
 
 	mu      sync.Mutex // one event at a time
 	waiting []string   // for a reboot; see Scope
+	ahead   []string   // steps that would change
 }
 
 // Run takes the job's steps. The error is about the job itself; outcomes of steps
@@ -48,8 +49,11 @@ func (r *Runner) Run(ctx context.Context, job Job) error {
 	return nil
 }
 
-// note remembers what a step leaves to a reboot.
+// note remembers what a step leaves to a reboot, and in a check to a run.
 func (r *Runner) note(s Step, res Result) {
+	if res.Status == StatusWouldChange {
+		r.ahead = append(r.ahead, s.ID)
+	}
 	for _, d := range []Diff{res.Changes, res.Remaining} {
 		for _, c := range d.With(EffectReboot) {
 			if what := s.ID + " " + c.Path; !slices.Contains(r.waiting, what) {
@@ -90,6 +94,7 @@ func (r *Runner) converge(ctx context.Context, job Job, s Step) Result {
 		Peer:    r.Peer,
 		Helper:  r.Helper,
 		Waiting: r.waiting,
+		Ahead:   slices.DeleteFunc(slices.Clone(s.Needs), func(id string) bool { return !slices.Contains(r.ahead, id) }),
 		Log:     func(l Log) { r.emit(Event{Step: s.ID, Log: &l}) },
 		Confirm: func(c Confirm) { r.emit(Event{Step: s.ID, Confirm: &c}) },
 		Reboot:  func(b Reboot) { r.emit(Event{Step: s.ID, Reboot: &b}) },
@@ -153,6 +158,8 @@ func (r *Runner) attempt(ctx context.Context, mode Mode, leader string, spec Spe
 		return notTold(err)
 	case len(diff) == 0:
 		return Result{Status: StatusOK}
+	case mode == ModeCheck && diff.cannot() != "":
+		return Result{Status: StatusFailed, Remaining: diff, Why: diff.cannot()}
 	case mode == ModeCheck:
 		return Result{Status: StatusWouldChange, Changes: diff}
 	}
@@ -218,7 +225,7 @@ func verdict(before, after Diff, applyErr error) Result {
 	case len(after.With(EffectPending))+len(after.With(EffectReboot)) == len(after):
 		res.Cause, res.Why = CausePending, "written, and waits for a restart"
 		if len(after.With(EffectReboot)) > 0 {
-			res.Why = "written, and waits for a reboot"
+			res.Why = "it waits for a reboot"
 		}
 		if len(res.Changes) == 0 {
 			res.Status = StatusSkipped

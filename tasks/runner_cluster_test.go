@@ -53,6 +53,22 @@ func TestAStepThatAnotherMachineMakesIsWaitedForAndVerified(t *testing.T) {
 	}
 }
 
+func TestACheckIsToldWhichOfItsNeedsWouldChangeFirst(t *testing.T) {
+	for mode, want := range map[tasks.Mode][]string{tasks.ModeCheck: {"late"}, tasks.ModeRun: {}} {
+		s := &state{made: map[string]bool{}}
+		r, _ := setup(s)
+		err := r.Run(t.Context(), tasks.Job{RunID: "r", Mode: mode, Steps: []tasks.Step{
+			{ID: "fine", Kind: "fake", Spec: []byte(`{"do":"ok"}`)},
+			{ID: "late", Kind: "fake", Spec: []byte(`{"do":"late"}`)},
+			{ID: "other", Kind: "fake", Spec: []byte(`{"do":"other"}`)},
+			{ID: "last", Kind: "fake", Needs: []string{"fine", "late"}, Spec: []byte(`{"do":"last"}`)},
+		}})
+		if err != nil || !slices.Equal(s.scope.Ahead, want) {
+			t.Errorf("%s: ahead %q, %v; want %q", mode, s.scope.Ahead, err, want)
+		}
+	}
+}
+
 func TestAStepIsToldWhatThoseBeforeItLeaveToAReboot(t *testing.T) {
 	s := &state{made: map[string]bool{}}
 	r, events := setup(s)
@@ -72,7 +88,7 @@ func TestAStepIsToldWhatThoseBeforeItLeaveToAReboot(t *testing.T) {
 		t.Errorf("heard of %q, want %q", heard, want)
 	}
 	first := (*events)[1].Result
-	if first == nil || first.Cause != tasks.CausePending || first.Why != "written, and waits for a reboot" {
+	if first == nil || first.Cause != tasks.CausePending || first.Why != "it waits for a reboot" {
 		t.Errorf("the step that waits ends as %+v", first)
 	}
 }

@@ -25,6 +25,7 @@ type fake struct {
 type state struct {
 	made   map[string]bool
 	checks int
+	scope  tasks.Scope // of the last check
 	apply  func(ctx context.Context) error
 }
 
@@ -42,8 +43,9 @@ func (f *fake) Task() tasks.Task {
 	return f
 }
 
-func (f *fake) Check(_ context.Context, h tasks.Host) (tasks.Diff, error) {
+func (f *fake) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 	f.state.checks++
+	f.state.scope = tasks.ScopeOf(ctx)
 	switch {
 	case f.Do == "unknown":
 		return nil, &tasks.UnknownError{Why: "container 900 is stopped"}
@@ -55,6 +57,8 @@ func (f *fake) Check(_ context.Context, h tasks.Host) (tasks.Diff, error) {
 		return nil, h.Write(context.Background(), tasks.Edit{Verb: tasks.VerbPut, Path: "/x"})
 	case f.Do == "ok", f.state.made[f.Do]:
 		return nil, nil
+	case f.Do == "cannot":
+		return tasks.Diff{{Path: "a", To: "1"}, {Path: "gpu", To: "0", Note: "x\n" + tasks.NoteCannot + "there is no card"}}, nil
 	case f.Do == "pending" && f.state.made["pending half"]:
 		return tasks.Diff{{Path: "b", To: "2", Effect: tasks.EffectPending}}, nil
 	case f.Do == "needs a reboot" && f.state.made[f.Do+" half"]:
@@ -320,5 +324,12 @@ func TestOrder(t *testing.T) {
 				t.Errorf("got %v, %v; want %s", ids, err, tc.want)
 			}
 		})
+	}
+}
+
+func TestRunner_aCheckFailsWhereARunWould(t *testing.T) {
+	res := run(t, &state{}, tasks.ModeCheck, step("a", "cannot"))["a"]
+	if res.Status != tasks.StatusFailed || res.Why != "gpu 0: there is no card" || len(res.Changes) != 0 || len(res.Remaining) != 2 {
+		t.Errorf("%+v", res)
 	}
 }

@@ -2,12 +2,11 @@ package guard
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"path"
 	"time"
 
@@ -26,6 +25,9 @@ type Change struct {
 	Files []string
 	// Restore are the programs that put the old files into effect, in order.
 	Restore [][]string
+	// Release are programs to try where the old files cannot be written, before the next
+	// attempt: a firewall that shuts the cluster out makes /etc/pve read-only.
+	Release [][]string
 	// Addresses are where the machine may be reached afterwards, beside the address
 	// that it is reached at now.
 	Addresses []string
@@ -44,8 +46,9 @@ const (
 	// lead is how much later than the helper the watchdog acts, so that a helper that
 	// lives does it itself and can say so.
 	lead = 5 * time.Second
-	// poll is how often the files are looked at; what is waited for takes seconds.
-	poll = 100 * time.Millisecond
+	// firstPoll and poll are how soon and then how often the files are looked at; what
+	// is waited for takes seconds, or is there at once.
+	firstPoll, poll = 2 * time.Millisecond, 100 * time.Millisecond
 )
 
 // ErrTakenBack is the cause of Make's error when nobody confirmed.
@@ -92,11 +95,15 @@ type folder struct {
 
 // state is the content of stateFile.
 type state struct {
-	What     string        `json:"what"`
-	Files    []saved       `json:"files"`
-	Restore  [][]string    `json:"restore"`
-	Timeout  time.Duration `json:"timeout"`
-	Prepared time.Time     `json:"prepared"`
+	What    string        `json:"what"`
+	Files   []saved       `json:"files"`
+	Restore [][]string    `json:"restore"`
+	Release [][]string    `json:"release,omitempty"`
+	Timeout time.Duration `json:"timeout"`
+	// Prepared is when the change was begun.
+	Prepared moment `json:"prepared"`
+	// Helper is the process that makes the change; empty where /proc does not tell.
+	Helper string `json:"helper,omitempty"`
 }
 
 // saved is a file as it was.
@@ -115,7 +122,7 @@ const (
 	watchingFile = "watching" // the watchdog is there
 	appliedFile  = "applied"  // holds the ticket
 	decidedFile  = "decided"  // holds the verdict; whoever makes it has decided
-	overFile     = "over"     // taken back; holds what went wrong in it
+	overFile     = "over"     // it has been taken back
 )
 
 // The verdicts.
@@ -124,11 +131,9 @@ const (
 	takenBack = "taken back"
 )
 
-func newToken() string {
-	b := make([]byte, 16)
-	_, _ = rand.Read(b) // crypto/rand never fails
-	return hex.EncodeToString(b)
-}
+// newToken tells changes apart. Nothing depends on nobody guessing it: whoever could
+// use one is root already.
+func newToken() string { return fmt.Sprintf("%016x%016x", rand.Uint64(), rand.Uint64()) }
 
 func (f *folder) path(name string) string { return path.Join(Dir, f.token, name) }
 
@@ -144,7 +149,9 @@ func (f *folder) read(name string) (string, bool, error) {
 
 // save keeps the files as they are. The folder is returned also with an error.
 func save(ctx context.Context, h tasks.Host, c Change) (*folder, error) {
-	f := &folder{host: h, token: newToken(), state: state{What: c.What, Restore: c.Restore, Timeout: c.Timeout, Prepared: time.Now()}}
+	f := &folder{host: h, token: newToken(), state: state{
+		What: c.What, Restore: c.Restore, Release: c.Release, Timeout: c.Timeout, Prepared: now(h, time.Now()), Helper: process(h, "self"),
+	}}
 	for _, p := range c.Files {
 		s, err := look(h, p)
 		if err != nil {
@@ -170,13 +177,16 @@ func look(h tasks.Host, p string) (saved, error) {
 	for range 10 {
 		info, err := h.Stat(at)
 		switch {
-		case errors.Is(err, fs.ErrNotExist):
+		case errors.Is(err, fs.ErrNotExist) && at == p:
 			return saved{Path: p, Missing: true}, nil
+		case errors.Is(err, fs.ErrNotExist):
+			return saved{}, fmt.Errorf("read %s: it leads to %s, which is not there", p, at)
 		case err != nil:
 			return saved{}, err
 		case info.Mode&fs.ModeSymlink != 0:
+			link := at
 			if at = info.Target; !path.IsAbs(at) {
-				at = path.Join(path.Dir(p), at)
+				at = path.Join(path.Dir(link), at)
 			}
 			continue
 		}
@@ -210,14 +220,12 @@ func (f *folder) arm(ctx context.Context, helper string) error {
 func (f *folder) until(ctx context.Context, limit time.Duration, done func() (bool, error)) (bool, error) {
 	deadline := time.NewTimer(limit)
 	defer deadline.Stop()
-	tick := time.NewTicker(poll)
-	defer tick.Stop()
-	for {
+	for pause := firstPoll; ; pause = min(2*pause, poll) {
 		if ok, err := done(); ok || err != nil {
 			return ok, err
 		}
 		select {
-		case <-tick.C:
+		case <-time.After(pause):
 		case <-deadline.C:
 			return false, nil
 		case <-ctx.Done():
@@ -257,31 +265,30 @@ func (f *folder) undo(ctx context.Context, why error) error {
 	case errors.As(err, &other):
 		err = f.over(ctx)
 	default: // also where the claim cannot be written: better twice than not at all
-		err = f.restore(ctx)
+		err = f.takeBack(ctx)
 	}
-	if err != nil {
+	var status *tasks.CommandError
+	switch {
+	case errors.As(err, &status): // of something else on the machine, perhaps
+		f.remove(ctx)
+		return fmt.Errorf("%w; the %s has its old files back, and to put them into effect ended with: %w", why, f.state.What, err)
+	case err != nil:
 		return fmt.Errorf("%w; taking the change of the %s back went wrong: %w", why, f.state.What, err)
 	}
 	f.remove(ctx)
 	return fmt.Errorf("%w; the %s is as it was before", why, f.state.What)
 }
 
-// over waits until the watchdog has taken the change back.
+// over waits until another process has taken the change back.
 func (f *folder) over(ctx context.Context) error {
-	fault := ""
 	ok, err := f.until(ctx, restoreLimit, func() (ok bool, err error) {
-		fault, ok, err = f.read(overFile)
+		_, ok, err = f.read(overFile)
 		return ok, err
 	})
-	switch {
-	case err != nil:
-		return err
-	case !ok:
-		return fmt.Errorf("the watchdog did not end within %s", restoreLimit)
-	case fault != "":
-		return errors.New(fault)
+	if err == nil && !ok {
+		err = fmt.Errorf("the watchdog did not end within %s", restoreLimit)
 	}
-	return nil
+	return err
 }
 
 // decidedError is a claim that came second.
@@ -295,15 +302,42 @@ func (f *folder) decide(ctx context.Context, verdict string) error {
 	return f.host.Write(ctx, tasks.Edit{
 		Verb: tasks.VerbPut, Path: f.path(decidedFile), Mode: &private, Lock: f.path("lock"),
 		Update: func(old []byte) ([]byte, error) {
-			if old != nil {
+			switch {
+			case old != nil:
 				return nil, &decidedError{string(old)}
+			case f.isOver():
+				return nil, &decidedError{confirmed} // what is taken back is not over before it is decided
 			}
 			return []byte(verdict), nil
 		},
 	})
 }
 
-// restore puts everything back, as far as it goes, and then into effect.
+// takeBack restores until it has worked, and then says that it is over. Disks that are
+// full and clusters without quorum come to themselves.
+func (f *folder) takeBack(ctx context.Context) error {
+	var fault error
+	ok, err := f.until(ctx, restoreLimit, func() (bool, error) {
+		fault = f.restore(ctx)
+		if fault == nil || errors.As(fault, new(*tasks.CommandError)) {
+			return true, nil
+		}
+		for _, argv := range f.state.Release {
+			_, _ = f.host.Run(ctx, tasks.Cmd{Argv: argv}) // the next attempt tells
+		}
+		return false, nil
+	})
+	if !ok || err != nil {
+		return errors.Join(fault, err)
+	}
+	if err := f.put(ctx, overFile, nil); err != nil && fault == nil {
+		tasks.Logf(ctx, "the %s is restored, but that could not be noted: %v", f.state.What, err)
+	}
+	return fault
+}
+
+// restore puts everything back, as far as it goes, and then into effect. Where only a
+// program that does so ended with a status, the error is a *tasks.CommandError alone.
 func (f *folder) restore(ctx context.Context) error {
 	var faults []error
 	for _, s := range f.state.Files {
@@ -313,17 +347,29 @@ func (f *folder) restore(ctx context.Context) error {
 		}
 		faults = append(faults, f.host.Write(ctx, e))
 	}
+	var ended error
 	for _, argv := range f.state.Restore {
 		_, err := tasks.Succeed(ctx, f.host, tasks.Cmd{Argv: argv})
-		faults = append(faults, err)
+		if errors.As(err, new(*tasks.CommandError)) {
+			ended = err
+		} else {
+			faults = append(faults, err)
+		}
 	}
-	return errors.Join(faults...)
+	if err := errors.Join(faults...); err != nil {
+		return err
+	}
+	return ended
 }
 
-// remove takes the folder away. What is left of it is removed by the next run.
+// remove takes the folder away, first of all what would be restored, so that nobody
+// decides anew once the verdict is gone. What is left is removed by the next run.
 func (f *folder) remove(ctx context.Context) {
 	ctx = context.WithoutCancel(ctx)
 	dir := path.Join(Dir, f.token)
+	if f.host.Write(ctx, tasks.Edit{Verb: tasks.VerbRemove, Path: f.path(stateFile), Lock: f.path("lock")}) != nil {
+		return
+	}
 	names, err := f.host.ReadDir(dir)
 	if err != nil {
 		return

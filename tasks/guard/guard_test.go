@@ -220,6 +220,25 @@ func TestAFailedOrCancelledChangeIsTakenBackAtOnce(t *testing.T) {
 	}
 }
 
+// ifreload tells of every interface that has a fault, also of those that nobody changed.
+func TestAStatusOfWhatPutsBackIsToldAndNoFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, true)
+		reload := s.h.Programs["ifreload"]
+		s.h.Programs["ifreload"] = func(ctx context.Context, h tasks.Host, c tasks.Cmd) tasks.Output {
+			reload(ctx, h, c)
+			return tasks.Output{Code: 1, Stderr: []byte("error: eno2: cmd failed")}
+		}
+		err := s.make(t.Context(), nil)
+		if err == nil || !strings.Contains(err.Error(), "has its old files back") || !strings.Contains(err.Error(), "eno2") {
+			t.Errorf("error %v", err)
+		}
+		s.isOld(t)
+		<-time.After(10 * time.Minute)
+		s.isClean(t)
+	})
+}
+
 func TestWithoutAWatchdogNothingIsBegun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for name, run := range map[string]taskstest.Program{
@@ -307,7 +326,7 @@ func TestForget_removesWhatAWatchdogLeftBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t, false)
 		end := make(chan struct{})
-		defer close(end)
+		t.Cleanup(func() { close(end); <-time.After(10 * time.Minute) })
 		dead := &dying{Host: s.h, end: end}
 		go func() {
 			_ = guard.Make(s.scope(t.Context()), dead, guard.Change{What: "network", Files: []string{managed}}, func(context.Context) error { <-end; return nil })

@@ -10,7 +10,9 @@ import (
 )
 
 // Next is the one command to type after a run, or empty when there is nothing left to
-// do or nothing that a command would mend.
+// do or nothing that a command would mend. It agrees to nothing that the operator has
+// not agreed to: what loses data or stops guests is named beside what was refused, and is
+// not to be had by pasting a line.
 func Next(r report.Report) string {
 	command := func(verb, limit string, more ...string) string {
 		words := append([]string{"phoenix", verb}, r.Args...)
@@ -32,12 +34,8 @@ func Next(r report.Report) string {
 		return command(r.Command, among(r, report.HostFailed), append(dry(r), "-v")...)
 	case counts.Unreachable > 0:
 		return command(r.Command, among(r, report.HostUnreachable), dry(r)...)
-	case len(refusedFlags(r)) > 0:
-		return command("run", among(r, report.HostDrifted), refusedFlags(r)...)
 	case counts.Drifted > 0 && r.ReadOnly() && mendable(r):
 		return command("run", r.Limit)
-	case counts.Drifted > 0 && r.ReadOnly() && len(heldFlags(r)) > 0:
-		return command("run", among(r, report.HostDrifted), heldFlags(r)...)
 	}
 	return ""
 }
@@ -82,51 +80,6 @@ func among(r report.Report, status report.HostStatus) string {
 		return r.Limit
 	}
 	return strings.Join(names, ":")
-}
-
-// refusedFlags are the flags that would allow what was refused.
-func refusedFlags(r report.Report) []string {
-	var texts []string
-	for _, h := range r.Hosts {
-		for _, s := range h.Steps {
-			if s.Cause == tasks.CauseRefused {
-				texts = append(texts, s.Why)
-			}
-		}
-	}
-	return allowing(texts)
-}
-
-// heldFlags are the flags that would allow what a run would refuse.
-func heldFlags(r report.Report) []string {
-	var texts []string
-	for _, h := range r.Hosts {
-		for _, s := range h.Steps {
-			for _, c := range s.Changes {
-				if c.Held() {
-					texts = append(texts, c.Note)
-				}
-			}
-		}
-	}
-	return allowing(texts)
-}
-
-// allowing collects the flags that tasks.RefusedError names in its text and its note:
-// "--allow-destroy 900".
-func allowing(texts []string) []string {
-	flag := regexp.MustCompile(`(?m)refused without (--allow-[a-z-]+)(?: ([^\s;]+))?(?:;|$)`)
-	var out []string
-	seen := make(map[string]bool)
-	for _, text := range texts {
-		m := flag.FindStringSubmatch(text)
-		if m == nil || seen[m[0]] {
-			continue
-		}
-		seen[m[0]] = true
-		out = append(out, slices.DeleteFunc(m[1:], func(w string) bool { return w == "" })...)
-	}
-	return out
 }
 
 // line joins words so that a POSIX shell reads them as they are.

@@ -224,14 +224,12 @@ func (t *text) changes(s report.Step) []string {
 	return out
 }
 
-// withoutHeld takes out the notes of what would be refused: after a run, the step says
-// why it was.
+// withoutHeld takes what would be refused out of the notes: after a run, the step says
+// that it was. Other reasons stay.
 func withoutHeld(d tasks.Diff) tasks.Diff {
 	out := slices.Clone(d)
 	for i := range out {
-		if out[i].Held() {
-			out[i].Note = ""
-		}
+		out[i].Note = out[i].Reasons()
 	}
 	return out
 }
@@ -240,6 +238,9 @@ func withoutHeld(d tasks.Diff) tasks.Diff {
 func remains(s report.Step) string {
 	switch s.Cause {
 	case tasks.CausePending:
+		if len(s.Remaining.With(tasks.EffectReboot)) > 0 {
+			return "waits for a reboot:"
+		}
 		return "waits for a restart:"
 	case tasks.CauseRefused:
 		return "left as it is:"
