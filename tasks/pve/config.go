@@ -84,6 +84,17 @@ func (c *Config) Pending() *Section { return c.section(PendingName) }
 // Snapshot is the section of a snapshot; it is empty when there is none of that name.
 func (c *Config) Snapshot(name string) *Section { return c.section(name) }
 
+// Snapshots lists the names of the snapshots in the order of the file.
+func (c *Config) Snapshots() []string {
+	var names []string
+	for _, s := range c.sections {
+		if s.Name != PendingName && !slices.Contains(names, s.Name) {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}
+
 func (c *Config) section(name string) *Section {
 	for _, s := range c.sections {
 		if s.Name == name {

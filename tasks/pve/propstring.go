@@ -107,7 +107,11 @@ func (p PropertyString) Encode(defaultKey string, first ...string) (string, erro
 // HasControl tells whether a text has a line break or another control character,
 // and so must not be pasted into a file of lines.
 func HasControl(s string) bool {
-	return strings.ContainsFunc(s, func(r rune) bool {
-		return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || r == unicode.ReplacementChar
-	})
+	return strings.ContainsFunc(s, func(r rune) bool { return IsControl(r) || r == unicode.ReplacementChar })
+}
+
+// IsControl tells whether a character ends a line, acts on a terminal, or turns the
+// order of those around it, so that people read another text than programs do.
+func IsControl(r rune) bool {
+	return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Bidi_Control, r)
 }

@@ -82,3 +82,20 @@ func ParseTags(s string) []string {
 // ParseList splits a list of name servers or domains, which Proxmox reads with
 // blanks, commas or semicolons between and writes with blanks.
 func ParseList(s string) []string { return strings.FieldsFunc(s, isListSeparator) }
+
+// IndexedKeys lists the options PREFIX0, PREFIX1, … by their numbers.
+func IndexedKeys(options map[string]string, prefix string) []string {
+	var numbers []int
+	for key := range options {
+		digits, ok := strings.CutPrefix(key, prefix)
+		if n, err := strconv.Atoi(digits); ok && err == nil {
+			numbers = append(numbers, n)
+		}
+	}
+	slices.Sort(numbers)
+	keys := make([]string, len(numbers))
+	for i, n := range numbers {
+		keys[i] = prefix + strconv.Itoa(n)
+	}
+	return keys
+}

@@ -273,3 +273,11 @@ func TestListsAndBooleans(t *testing.T) {
 		t.Error("a size overflows")
 	}
 }
+
+func TestHasControl_findsWhatTurnsTheTextAround(t *testing.T) {
+	for text, want := range map[string]bool{"a\u202eb": true, "\u2066": true, "a\nb": true, "\u2028": true, "\ufffd": true, "é – שלום": false, "": false} {
+		if HasControl(text) != want {
+			t.Errorf("%q: %t, want %t", text, !want, want)
+		}
+	}
+}
