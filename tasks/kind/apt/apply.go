@@ -4,27 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"phoenix/tasks"
+	"phoenix/tasks/aptget"
 	"phoenix/tasks/dpkg"
-)
-
-const (
-	listsDir = "/var/lib/apt/lists"
-	// stampFile is touched by Debian's hook after each update that succeeded.
-	stampFile = "/var/lib/apt/periodic/update-success-stamp"
-	// updatesDir has files while dpkg is at work, and after it was interrupted.
-	updatesDir = "/var/lib/dpkg/updates"
 )
 
 // Apply installs, removes and holds, as far as d says.
 func (t task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
-	if err := t.repair(ctx, h, d); err != nil {
+	// A package in the middle of its installation is finished first.
+	broken := slices.ContainsFunc(d, func(c tasks.Change) bool {
+		return slices.Contains([]string{"half-configured", "unpacked"}, c.From)
+	})
+	if err := t.tool.Repair(ctx, h, broken); err != nil {
 		return err
 	}
 	status, err := dpkg.Read(h)
@@ -62,39 +56,12 @@ func (t task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	return err
 }
 
-// repair finishes what an interrupted dpkg left; apt-get refuses to do anything
-// before that.
-func (t task) repair(ctx context.Context, h tasks.Host, d tasks.Diff) error {
-	broken := slices.ContainsFunc(d, func(c tasks.Change) bool {
-		return slices.Contains([]string{"half-configured", "unpacked"}, c.From)
-	})
-	left, err := interrupted(h)
-	if err != nil {
-		return err
-	}
-	if !broken && !left {
-		return nil
-	}
-	tasks.Logf(ctx, "finishing what an interrupted dpkg left")
-	return t.locked(ctx, h, tasks.Cmd{
-		Argv: []string{"dpkg", "--force-confdef", "--force-confold", "--configure", "-a"}, Env: quiet(),
-	})
-}
-
-func interrupted(h tasks.Host) (bool, error) {
-	names, err := h.ReadDir(updatesDir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return false, err
-	}
-	return slices.ContainsFunc(names, regexp.MustCompile(`^[0-9]+$`).MatchString), nil
-}
-
 // install fetches the lists when they are old, and again when apt-get does not know
 // a name. A fetch that failed (one repository of several, the enterprise one
 // without a subscription) is told and does not stop an installation that works
 // without it.
 func (t task) install(ctx context.Context, h tasks.Host, names []string) error {
-	stale, err := t.stale(h)
+	stale, err := t.tool.Stale(h, t.spec.CacheMaxAgeS)
 	if err != nil {
 		return err
 	}
@@ -114,43 +81,28 @@ func (t task) install(ctx context.Context, h tasks.Host, names []string) error {
 }
 
 func (t task) update(ctx context.Context, h tasks.Host) error {
-	err := t.locked(ctx, h, t.get("update"))
+	err := t.tool.Update(ctx, h)
 	if err != nil {
 		tasks.Logf(ctx, "fetching the package lists did not end well, going on with what there is: %v", err)
-		return fmt.Errorf("fetch package lists: %w", err)
 	}
-	return nil
+	return err
 }
 
-// stale tells whether the package lists are missing or old. Their own times are the
-// repository's, not those of the fetch, so the directory and the stamp count.
-func (t task) stale(h tasks.Host) (bool, error) {
-	names, err := h.ReadDir(listsDir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return true, nil
+// change installs or removes, after a simulation said that nothing goes that must
+// stay, unless the spec removes it by name.
+func (t task) change(ctx context.Context, h tasks.Host, verb string, names []string) error {
+	args := []string{verb}
+	if verb == "install" {
+		args = append(args, "--no-install-recommends")
 	}
+	args = append(args, names...)
+	plan, err := aptget.Simulate(ctx, h, args...)
 	if err != nil {
-		return false, err
+		return err
 	}
-	has := func(part string) bool {
-		return slices.ContainsFunc(names, func(n string) bool { return strings.Contains(n, part) })
+	lost := slices.DeleteFunc(plan.Lost(), func(n string) bool { return slices.Contains(t.spec.Packages, "-"+n) })
+	if len(lost) > 0 {
+		return &tasks.RefusedError{What: fmt.Sprintf("removing %s, which apt-get %s %s would do,", strings.Join(lost, ", "), verb, strings.Join(names, " "))}
 	}
-	if !has("_Packages") || !has("_InRelease") && !has("_Release") {
-		return true, nil
-	}
-	var newest time.Time
-	for _, p := range []string{listsDir, stampFile} {
-		fi, err := h.Stat(p)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return false, err
-		}
-		if err == nil && fi.ModTime.After(newest) {
-			newest = fi.ModTime
-		}
-	}
-	limit := time.Duration(t.spec.CacheMaxAgeS) * time.Second
-	if limit == 0 {
-		limit = 24 * time.Hour
-	}
-	return t.now().Sub(newest) > limit, nil
+	return t.tool.Run(ctx, h, args...)
 }

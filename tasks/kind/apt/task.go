@@ -6,7 +6,7 @@
 // they are missing or old. It installs no recommended packages, since a hypervisor
 // should carry what its configuration lists; it never upgrades what is installed,
 // and never lets Proxmox's own packages go as a side effect.
-// Start reading at Spec; task.go compares, apply.go and get.go change.
+// Start reading at Spec; task.go compares, apply.go changes.
 package apt
 
 import (
@@ -15,9 +15,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"phoenix/tasks"
+	"phoenix/tasks/aptget"
 	"phoenix/tasks/dpkg"
 )
 
@@ -71,13 +71,12 @@ func (s *Spec) Validate() []tasks.Problem {
 
 // Task returns the work that the spec describes.
 func (s *Spec) Task() tasks.Task {
-	return task{spec: *s, now: time.Now, retry: 2 * time.Second}
+	return task{spec: *s, tool: aptget.New(s.LockTimeoutS)}
 }
 
 type task struct {
-	spec  Spec
-	now   func() time.Time
-	retry time.Duration // between attempts at a lock that apt-get does not wait for
+	spec Spec
+	tool aptget.Tool
 }
 
 // Check compares with dpkg's database, which it reads once.

@@ -142,7 +142,8 @@ func TestApt_anUnknownNameFetchesTheListsOnce(t *testing.T) {
 	if res.Status != tasks.StatusFailed || !strings.Contains(res.Why, "Unable to locate package no-such-package") {
 		t.Errorf("%+v", res)
 	}
-	if got := len(rec.Changes()); got != 1 {
+	updates := slices.DeleteFunc(rec.Commands(), func(c string) bool { return !strings.HasSuffix(c, " update") })
+	if len(updates) != 1 {
 		t.Errorf("did %v, want one update", rec.Changes())
 	}
 }

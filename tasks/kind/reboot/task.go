@@ -1,8 +1,8 @@
 // Package reboot starts a machine anew when something that is installed or written
 // takes effect only then, and only with the operator's consent.
 //
-// A reboot stops every guest for minutes, so a run without --allow-reboot reports that
-// one is needed, and why. The workstation waits for the machine and goes on with the
+// A reboot stops every guest for minutes, so a run without --allow-reboot leaves it
+// pending and says why one is needed. The workstation waits for the machine and goes on with the
 // steps that are left. Start reading at Check.
 package reboot
 
@@ -10,11 +10,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"phoenix/tasks"
 	"phoenix/tasks/boot"
+	"phoenix/tasks/gpu"
 )
 
 // Name of the family in steps and in step IDs.
@@ -61,13 +63,30 @@ func (t task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 	}
 	change := tasks.Change{Path: "reboot", To: "needed", Effect: tasks.EffectReboot, Note: strings.Join(reasons, "\n")}
 	if !tasks.ConsentOf(ctx).Reboot {
-		change.Note += "\n" + t.refused().Note()
+		change.Note += "\n" + tasks.NoteNoRestart + " without --allow-reboot"
 	}
-	return tasks.Diff{change}, nil
+	refused, err := refusal(h)
+	if refused != nil {
+		change.Note += "\n" + refused.Note()
+	}
+	return tasks.Diff{change}, err
 }
 
-func (t task) refused() *tasks.RefusedError {
-	return &tasks.RefusedError{What: "rebooting", Flag: "--allow-reboot", Instead: "reboot when it suits, and run again"}
+// refusal is why the machine is not rebooted though it may be: it would come up without
+// the driver that it has now, and with that without its guests' cards.
+func refusal(h tasks.Host) (*tasks.RefusedError, error) {
+	next, _, err := boot.Next(h)
+	if err != nil {
+		return nil, err
+	}
+	unbuilt, err := gpu.Unbuilt(h)
+	if err != nil || !slices.Contains(unbuilt, next) {
+		return nil, err
+	}
+	return &tasks.RefusedError{
+		What:    "rebooting into kernel " + next + ", for which no module of the NVIDIA driver lies ready,",
+		Instead: "install its headers and run `dkms autoinstall -k " + next + "` first",
+	}, nil
 }
 
 // Apply reboots. On a real machine it does not return; whoever follows the run comes
@@ -75,7 +94,14 @@ func (t task) refused() *tasks.RefusedError {
 func (t task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	scope := tasks.ScopeOf(ctx)
 	if !scope.Consent.Reboot {
-		return t.refused()
+		return nil // it stays pending
+	}
+	refused, err := refusal(h)
+	if err != nil {
+		return err
+	}
+	if refused != nil {
+		return refused
 	}
 	if scope.Reboot == nil {
 		return errors.New("reboot: nobody follows the run who would wait for the machine")

@@ -2,6 +2,7 @@ package reboot_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -57,11 +58,32 @@ func TestReboot_withoutConsentSaysWhyOneIsNeeded(t *testing.T) {
 	m := machine(t)
 	rec := taskstest.NewRecorder(m)
 	res := taskstest.Run(t, reboot.Kind(), `{}`, rec)
-	if res.Status != tasks.StatusSkipped || res.Cause != tasks.CauseRefused || !strings.Contains(res.Why, "--allow-reboot") || len(rec.Changes()) > 0 {
+	if res.Status != tasks.StatusSkipped || res.Cause != tasks.CausePending || !strings.Contains(res.Why, "waits for a reboot") || len(rec.Changes()) > 0 {
 		t.Errorf("%+v, which did %v", res, rec.Changes())
 	}
-	if len(res.Remaining) != 1 || !res.Remaining[0].Held() || !strings.Contains(res.Remaining[0].Note, fresh) {
+	if len(res.Remaining) != 1 || !res.Remaining[0].Held() || !strings.Contains(res.Remaining[0].Note, fresh) || !strings.Contains(res.Remaining[0].Note, "--allow-reboot") {
 		t.Errorf("the reason is told as %+v", res.Remaining)
+	}
+}
+
+func TestReboot_notIntoAKernelWithoutTheDriver(t *testing.T) {
+	m := machine(t)
+	taskstest.Put(t, m, "/run/reboot-required", "")
+	if err := m.Write(t.Context(), tasks.Edit{Verb: tasks.VerbMkdir, Path: "/sys/module/nvidia"}); err != nil {
+		t.Fatal(err)
+	}
+	taskstest.Put(t, m, "/sys/module/nvidia/version", "570.86.15\n")
+	err := run(t, m, func(tasks.Reboot) { t.Error("rebooted") })
+	var refused *tasks.RefusedError
+	if !errors.As(err, &refused) || !strings.Contains(err.Error(), "dkms autoinstall -k "+fresh) {
+		t.Errorf("error %v", err)
+	}
+	if err := m.Write(t.Context(), tasks.Edit{Verb: tasks.VerbMkdir, Path: "/lib/modules/" + fresh + "/updates/dkms"}); err != nil {
+		t.Fatal(err)
+	}
+	taskstest.Put(t, m, "/lib/modules/"+fresh+"/updates/dkms/nvidia.ko", "")
+	if err := run(t, m, func(tasks.Reboot) {}); err != nil {
+		t.Errorf("with the module built: %v", err)
 	}
 }
 

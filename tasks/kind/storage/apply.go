@@ -2,31 +2,31 @@ package storage
 
 import (
 	"context"
-	"errors"
 	"iter"
-	"slices"
-	"strings"
 
 	"phoenix/tasks"
+	"phoenix/tasks/cfslock"
 	"phoenix/tasks/pve"
 )
 
-// lockAttempts bounds how often pvesm is started again when another writer holds
-// the lock of storage.cfg; each attempt waits about ten seconds by itself.
-const lockAttempts = 6
-
-// Apply adds the storage, or sets what differs in one call. A path that differs is
-// refused after everything else, because it is fixed once the storage exists.
+// Apply adds the storage, or sets what differs in one call. What a storage is made of
+// is refused after everything else, because it is fixed once the storage exists.
 func (t task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	if err := pve.Writable(h); err != nil {
 		return err
 	}
 	if d.Has("exists") {
-		argv := []string{"pvesm", "add", "dir", t.spec.ID, "--path", t.spec.Path}
-		return pvesm(ctx, h, append(argv, flat(t.options(nil))...))
+		argv := []string{"pvesm", "add", t.spec.Type, t.spec.ID}
+		for _, w := range t.spec.words() {
+			if w.want != "" && kinds()[t.spec.Type].isFixed(w.path) {
+				argv = append(argv, "--"+w.key, w.want)
+			}
+		}
+		return t.pvesm(ctx, h, append(argv, flat(t.options(nil))...), t.spec.Password != nil)
 	}
-	if opts := flat(t.options(d)); len(opts) > 0 {
-		if err := pvesm(ctx, h, append([]string{"pvesm", "set", t.spec.ID}, opts...)); err != nil {
+	opts := flat(t.options(d))
+	if len(opts) > 0 || d.Has("password") {
+		if err := t.pvesm(ctx, h, append([]string{"pvesm", "set", t.spec.ID}, opts...), d.Has("password")); err != nil {
 			return err
 		}
 	}
@@ -36,8 +36,8 @@ func (t task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	return nil
 }
 
-// options are the arguments for the properties that d names, or, where d is nil,
-// for all that the spec has.
+// options are the arguments for the properties that d names or, where d is nil, for
+// all that the spec has; without those that are fixed.
 func (t task) options(d tasks.Diff) iter.Seq2[string, string] {
 	named := func(path string) bool { return d == nil || d.Has(path) }
 	return func(yield func(string, string) bool) {
@@ -48,11 +48,19 @@ func (t task) options(d tasks.Diff) iter.Seq2[string, string] {
 		if len(s.Nodes) > 0 && named("nodes") && !yield("--nodes", joined(s.Nodes)) {
 			return
 		}
-		for _, b := range t.switches() {
+		for _, b := range s.switches() {
 			if b.want == nil || !named(b.path) || d == nil && !*b.want {
 				continue
 			}
 			if !yield("--"+b.key, map[bool]string{true: "1", false: "0"}[*b.want]) {
+				return
+			}
+		}
+		for _, w := range s.words() {
+			if w.want == "" || !named(w.path) || kinds()[s.Type].isFixed(w.path) {
+				continue
+			}
+			if !yield("--"+w.key, w.want) {
 				return
 			}
 		}
@@ -70,24 +78,18 @@ func flat(opts iter.Seq2[string, string]) []string {
 	return out
 }
 
-// pvesm runs the program, again while another writer holds the lock. What it
-// reports is not believed: the runner's second check reads the file.
-func pvesm(ctx context.Context, h tasks.Host, argv []string) error {
-	var err error
-	for range lockAttempts {
-		_, err = tasks.Succeed(ctx, h, tasks.Cmd{Argv: argv})
-		var ce *tasks.CommandError
-		if !errors.As(err, &ce) || !strings.Contains(ce.Stderr, "got lock request timeout") {
+// pvesm runs the program, again while another writer holds the lock. What it reports
+// is not believed: the runner's second check reads the file. A password goes through
+// its standard input: with the option but no value, pvesm reads a line from there
+// (pve-storage, PVE::CLI::pvesm param_mapping).
+func (t task) pvesm(ctx context.Context, h tasks.Host, argv []string, password bool) error {
+	c := tasks.Cmd{Argv: argv}
+	if password {
+		value, err := secretLine(ctx, t.spec.Password.Name)
+		if err != nil {
 			return err
 		}
-		tasks.Logf(ctx, "another writer holds the lock of storage.cfg; trying again")
+		c.Argv, c.Stdin = append(argv, "--password"), []byte(value+"\n")
 	}
-	return err
+	return cfslock.Run(ctx, h, c)
 }
-
-// contents are the kinds of content of a directory storage (pve-storage 8.4).
-func contents() []string {
-	return []string{"images", "rootdir", "vztmpl", "iso", "backup", "snippets", "import", "none"}
-}
-
-func validContent(c string) bool { return slices.Contains(contents(), c) }

@@ -227,7 +227,7 @@ func TestValidate_namesEveryFault(t *testing.T) {
 		{"an upper-case ID", storage.Spec{ID: "Tank", Type: "dir", Path: "/srv"}, "id"},
 		{"an ID of one character", storage.Spec{ID: "t", Type: "dir", Path: "/srv"}, "id"},
 		{"an ID with a line break", storage.Spec{ID: "ta\nnk", Type: "dir", Path: "/srv"}, "id"},
-		{"another type", storage.Spec{ID: "tank", Type: "zfspool", Path: "/srv"}, "type"},
+		{"an unknown type", storage.Spec{ID: "tank", Type: "rbd", Path: "/srv"}, "type"},
 		{"a relative path", storage.Spec{ID: "tank", Type: "dir", Path: "srv"}, "path"},
 		{"a path with a line break", storage.Spec{ID: "tank", Type: "dir", Path: "/srv\n\tdisable"}, "path"},
 		{"local somewhere else", storage.Spec{ID: "local", Type: "dir", Path: "/srv"}, "path"},

@@ -2,8 +2,10 @@ package storage
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"phoenix/tasks"
@@ -19,16 +21,19 @@ func (s *Spec) Validate() []tasks.Problem {
 	if !regexp.MustCompile(`^[a-z][a-z0-9_.-]*[a-z0-9]$`).MatchString(s.ID) {
 		add("id", fmt.Sprintf("%q is no storage ID", s.ID), "at least two characters: a lower-case letter, then letters, digits, - _ . and a letter or digit last")
 	}
-	if s.Type != "dir" {
-		add("type", fmt.Sprintf("%q is not supported", s.Type), `the only type so far is "dir"`)
+	kind, known := kinds()[s.Type]
+	if !known {
+		add("type", fmt.Sprintf("%q is not supported", s.Type), "one of "+typeNames())
+		return out
 	}
+	out = append(out, s.typeProblems(kind)...)
 	switch {
-	case !path.IsAbs(s.Path) || path.Clean(s.Path) != s.Path || s.Path == "/" || unprintable(s.Path):
-		add("path", fmt.Sprintf("%q is no absolute, clean path of a directory", s.Path), "such as /srv/backups")
+	case s.ID == "local" && s.Type != "dir":
+		add("type", `the storage "local" can only be a dir`, "Proxmox puts it back; use another ID")
 	case s.ID == "local" && s.Path != "/var/lib/vz":
 		add("path", `the storage "local" can only be at /var/lib/vz`, "Proxmox puts it back there; use another ID")
 	}
-	out = append(out, s.contentProblems()...)
+	out = append(out, s.contentProblems(kind)...)
 	for i, n := range s.Nodes {
 		if !regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?$`).MatchString(n) {
 			add(fmt.Sprintf("nodes.%d", i), fmt.Sprintf("%q is no node name", n), "")
@@ -43,16 +48,83 @@ func (s *Spec) Validate() []tasks.Problem {
 	return out
 }
 
+// typeProblems compares what is given with what the type needs and knows.
+func (s *Spec) typeProblems(kind kindOf) []tasks.Problem {
+	var out []tasks.Problem
+	add := func(path, summary, hint string) {
+		out = append(out, tasks.Problem{Path: path, Summary: summary, Hint: hint})
+	}
+	given := make(map[string]bool)
+	for _, w := range s.words() {
+		given[w.path] = w.want != ""
+		if hint := w.fault(); hint != "" {
+			add(w.path, fmt.Sprintf("%q is no %s", w.want, w.path), hint)
+		}
+	}
+	for _, b := range s.switches() {
+		given[b.path] = b.want != nil && b.path != "disabled"
+	}
+	given["prune_backups"] = s.PruneBackups != ""
+	given["password"] = s.Password != nil
+	for _, path := range kind.needs {
+		if !given[path] {
+			add(path, fmt.Sprintf("a storage of type %s needs %s", s.Type, path), "")
+		}
+	}
+	for _, path := range slices.Sorted(maps.Keys(given)) {
+		if given[path] && !kind.isFixed(path) && !slices.Contains(kind.may, path) {
+			add(path, fmt.Sprintf("a storage of type %s has no %s", s.Type, path), "leave it out")
+		}
+	}
+	if given["password"] && !given["username"] && s.Type == "cifs" {
+		add("password", "a password needs a username", "Proxmox logs in as a guest without one")
+	}
+	return out
+}
+
+// fault says how the value would have to look, when it is none.
+func (w word) fault() string {
+	forms := map[string]struct{ pattern, hint string }{
+		"pool":       {`^[A-Za-z][A-Za-z0-9_.:-]*(/[A-Za-z0-9][A-Za-z0-9_.:-]*)*$`, "a ZFS pool, or POOL/DATASET"},
+		"vgname":     {`^[A-Za-z0-9_+.][A-Za-z0-9_+.-]*$`, "a volume group"},
+		"thinpool":   {`^[A-Za-z0-9_+.][A-Za-z0-9_+.-]*$`, "a thin pool of the volume group"},
+		"server":     {`^[A-Za-z0-9:][A-Za-z0-9.:-]*$`, "a host name or an address"},
+		"share":      {`^[^-/\\\s][^/\\]*$`, "the share's name, without the server and without slashes"},
+		"blocksize":  {`^[1-9][0-9]*[kKmM]?$`, "a power of two such as 16k"},
+		"options":    {`^[^-\s]\S*$`, "without blanks, such as vers=4.2,soft"},
+		"username":   {`^[^-\s]\S*$`, "a name without blanks"},
+		"domain":     {`^[^-\s]\S*$`, "a name without blanks"},
+		"smbversion": {`^(default|2\.0|2\.1|3|3\.0|3\.11)$`, "one of default, 2.0, 2.1, 3, 3.0, 3.11"},
+	}
+	form, other := forms[w.path], ""
+	switch w.path {
+	case "path", "export", "mountpoint":
+		if !path.IsAbs(w.want) || path.Clean(w.want) != w.want || w.want == "/" && w.path != "export" {
+			other = "an absolute, clean path of a directory, such as /srv/backups"
+		}
+		form.pattern = `.*`
+	}
+	switch {
+	case w.want == "":
+		return ""
+	case unprintable(w.want):
+		return "one line without control characters"
+	case !regexp.MustCompile(form.pattern).MatchString(w.want):
+		return form.hint
+	}
+	return other
+}
+
 func unprintable(s string) bool {
 	return strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
 }
 
-func (s *Spec) contentProblems() []tasks.Problem {
+func (s *Spec) contentProblems(kind kindOf) []tasks.Problem {
 	var out []tasks.Problem
 	for i, c := range s.Content {
 		at := fmt.Sprintf("content.%d", i)
-		if !validContent(c) {
-			out = append(out, tasks.Problem{Path: at, Summary: fmt.Sprintf("%q is no kind of content", c), Hint: "one of " + strings.Join(contents(), ", ")})
+		if !slices.Contains(kind.content, c) {
+			out = append(out, tasks.Problem{Path: at, Summary: fmt.Sprintf("%q is no content of a storage of type %s", c, s.Type), Hint: "one of " + strings.Join(kind.content, ", ")})
 		}
 		if c == "none" && len(s.Content) > 1 {
 			out = append(out, tasks.Problem{Path: at, Summary: `"none" excludes every other content`})

@@ -1,7 +1,10 @@
-// Package system keeps the time settings of a machine: its time zone and whether a
-// time service runs.
+// Package system keeps what a machine is by itself: its time zone and whether a time
+// service runs, its default locale, its name.
 //
-// It installs nothing and never sets the clock itself. Start reading at Spec.
+// It installs nothing, never sets the clock itself and removes no locale. A Proxmox VE
+// node that has guests or is part of a cluster is not renamed: Proxmox keeps all of a
+// node under its name. Start reading at Spec; locale.go and hostname.go have what
+// their names say, this file the time.
 package system
 
 import (
@@ -30,16 +33,22 @@ func Kind() tasks.Kind {
 	return tasks.Kind{Name: Name, New: func() tasks.Spec { return new(Spec) }}
 }
 
-// Validate returns every fault of the spec. Whether a zone exists is known on the
-// machine only.
+// Validate returns every fault of the spec. Whether a zone or a locale exists is known
+// on the machine only.
 func (s *Spec) Validate() []tasks.Problem {
-	if s.Timezone == "" || regexp.MustCompile(`^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$`).MatchString(s.Timezone) {
-		return nil
+	var out []tasks.Problem
+	wrong := func(path, value, pattern, what, hint string) {
+		if value != "" && !regexp.MustCompile(pattern).MatchString(value) {
+			out = append(out, tasks.Problem{Path: path, Summary: fmt.Sprintf("%q is no %s", value, what), Hint: hint})
+		}
 	}
-	return []tasks.Problem{{
-		Path: "timezone", Summary: fmt.Sprintf("%q is no time zone name", s.Timezone),
-		Hint: "use a name below /usr/share/zoneinfo, such as Europe/Berlin or Etc/UTC",
-	}}
+	wrong("timezone", s.Timezone, `^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$`, "time zone name", "use a name below /usr/share/zoneinfo, such as Europe/Berlin or Etc/UTC")
+	wrong("locale", s.Locale, `^[A-Za-z]+(_[A-Z]+)?(\.[A-Za-z0-9-]+)?(@[a-z]+)?$`, "name of a locale", "use one of /usr/share/i18n/SUPPORTED, such as en_US.UTF-8")
+	if s.Hostname == "localhost" {
+		out = append(out, tasks.Problem{Path: "hostname", Summary: "localhost is every machine's name for itself", Hint: "give it one of its own"})
+	}
+	wrong("hostname", s.Hostname, `^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`, "host name", "letters, digits and -, at most 63, without the domain")
+	return out
 }
 
 // Task returns the work that the spec describes.
@@ -47,8 +56,7 @@ func (s *Spec) Task() tasks.Task { return task{*s} }
 
 type task struct{ spec Spec }
 
-// Check reads the link and the name of the zone, and asks systemd for the time
-// service.
+// Check reads files, asks systemd for the time service and libc for its locales.
 func (t task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 	var d tasks.Diff
 	if t.spec.Timezone != "" {
@@ -62,6 +70,16 @@ func (t task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 			return nil, err
 		}
 		t.checkNTP(units, &d)
+	}
+	if t.spec.Locale != "" {
+		if err := t.checkLocale(ctx, h, &d); err != nil {
+			return nil, err
+		}
+	}
+	if t.spec.Hostname != "" {
+		if err := t.checkHostname(h, &d); err != nil {
+			return nil, err
+		}
 	}
 	return d, nil
 }
@@ -156,14 +174,23 @@ func describe(u systemd.Unit, enabled, running bool) string {
 	return strings.TrimSuffix(u.Name, ".service") + " " + words[enabled][0] + ", " + words[running][1]
 }
 
-// Apply sets the zone and the service, as far as d says.
+// Apply changes what d says. A refusal is told when all else went well.
 func (t task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	var errs []error
-	if d.Has("timezone") {
-		errs = append(errs, t.setZone(ctx, h))
-	}
-	if d.Has("ntp") {
-		errs = append(errs, t.setNTP(ctx, h))
+	for _, set := range []struct {
+		path string
+		make func(context.Context, tasks.Host) error
+	}{
+		{"timezone", t.setZone}, {"ntp", t.setNTP}, {"locale", t.setLocale}, {"hostname", t.setHostname},
+	} {
+		if !d.Has(set.path) {
+			continue
+		}
+		err := set.make(ctx, h)
+		if refused := new(tasks.RefusedError); errors.As(err, &refused) && errors.Join(errs...) != nil {
+			continue
+		}
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
