@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"phoenix/tasks"
+	"phoenix/tasks/guest"
 	"phoenix/tasks/pve"
 )
 
@@ -20,6 +21,8 @@ type applier struct {
 	diff tasks.Diff
 	// restart is set by a change that shows only after one.
 	restart bool
+	// down is set while a container that is to run is stopped for its changes.
+	down bool
 }
 
 // read returns the state and the differences that are to be mended.
@@ -36,18 +39,23 @@ func (a *applier) read() (*found, []finding, error) {
 		return nil, nil, err
 	}
 	return f, slices.DeleteFunc(all, func(x finding) bool {
-		return x.op == opReplace || a.diff != nil && !a.diff.Has(x.Path)
+		return x.op == opReplace || x.refused != nil || a.diff != nil && !a.diff.Has(x.Path)
 	}), nil
 }
 
 // run mends in an order that disturbs least: what is to stop is stopped first, so
-// that nothing has to wait for a restart; what is to run is started last.
+// that nothing has to wait for a restart; what is to run is started after all changes,
+// and what the container is made for, a snapshot of it, is taken last.
 func (a *applier) run(ctx context.Context) error {
 	steps := []func(context.Context) error{
-		a.directories, a.stop, a.revert, a.unprotect, a.set, a.resize, a.raw, a.protect, a.restartOrStart,
+		a.directories, a.stop, a.giveWay, a.revert, a.unprotect, a.set, a.resize, a.raw, a.protect, a.withoutGPUs, a.convert, a.restartOrStart, a.snapshot, a.refused,
 	}
 	for _, step := range steps {
-		if err := step(ctx); err != nil {
+		err := step(ctx)
+		if err != nil && a.down {
+			return fmt.Errorf("container %d was stopped for a restart and is stopped now: %w", a.task.spec.CTID, err)
+		}
+		if err != nil {
 			return err
 		}
 		if err := ctx.Err(); err != nil {
@@ -124,14 +132,14 @@ func (a *applier) send(ctx context.Context, choose func(finding) bool) error {
 		return nil
 	}
 	id := a.task.spec.CTID
-	if err := bridgesExist(a.host, wantedBridges(found)); err != nil {
+	if err := guest.BridgesExist(a.host, wantedBridges(found)); err != nil {
 		return fmt.Errorf("change container %d: %w", id, err)
 	}
 	set, deletes, err := assign(found, f.next, f.now)
 	if err != nil {
 		return fmt.Errorf("change container %d: %w", id, err)
 	}
-	if err := mtusFit(a.host, set); err != nil {
+	if err := guest.MTUsFit(a.host, set); err != nil {
 		return fmt.Errorf("change container %d: %w", id, err)
 	}
 	args := append([]string{"set", fmt.Sprint(id)}, options(set)...)
@@ -153,7 +161,7 @@ func (a *applier) verify(out tasks.Output, args []string, sent []finding) error 
 	}
 	for _, x := range left {
 		if x.op != opStaged && indexPath(sent, x.Path) >= 0 {
-			return a.task.notDone(out, args, "change container %d: %s is still %s", a.task.spec.CTID, x.Path, orNothing(x.From))
+			return guest.NotDone(out, args, "change container %d: %s is still %s", a.task.spec.CTID, x.Path, orNothing(x.From))
 		}
 	}
 	return nil
@@ -198,7 +206,7 @@ func (a *applier) resize(ctx context.Context) error {
 			return fmt.Errorf("grow %s of container %d: %w", x.key, a.task.spec.CTID, err)
 		}
 		if said := string(out.Stdout) + string(out.Stderr); strings.Contains(said, "Failed to update the container's filesystem") {
-			return a.task.notDone(out, args, "grow %s of container %d: the volume has grown, its file system has not", x.key, a.task.spec.CTID)
+			return guest.NotDone(out, args, "grow %s of container %d: the volume has grown, its file system has not", x.key, a.task.spec.CTID)
 		}
 		if err := a.verify(out, args, []finding{x}); err != nil {
 			return err
@@ -215,10 +223,6 @@ func (a *applier) raw(ctx context.Context) error {
 		return err
 	}
 	id := a.task.spec.CTID
-	want, err := parseRaw(*a.task.spec.LXCOptions)
-	if err != nil {
-		return fmt.Errorf("write raw options of container %d: %w", id, err)
-	}
 	edit := tasks.Edit{Verb: tasks.VerbPut, Path: confPath(id), Lock: lockPath(id), Update: func(old []byte) ([]byte, error) {
 		if old == nil {
 			return nil, errors.New("the configuration has gone")
@@ -227,14 +231,18 @@ func (a *applier) raw(ctx context.Context) error {
 		if lock, ok := c.Head().Get("lock"); ok {
 			return nil, a.task.locked(lock)
 		}
-		err := c.Head().SetRaw(want)
+		want, err := a.task.spec.wantRaw(c.Head().Raw())
+		if err != nil {
+			return nil, err
+		}
+		err = c.Head().SetRaw(want)
 		return c.Bytes(), err
 	}}
 	if err := a.task.noteStart(ctx, a.host, f); err != nil {
 		return err
 	}
 	if err := a.host.Write(ctx, edit); err != nil {
-		return fmt.Errorf("write raw options of container %d%s: %w", id, a.task.holder(a.host), err)
+		return fmt.Errorf("write raw options of container %d%s: %w", id, guest.Holder(a.host, a.task.spec.CTID), err)
 	}
 	a.restart = f.running
 	return nil

@@ -1,15 +1,11 @@
 package lxc
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
 
-	"phoenix/tasks"
 	"phoenix/tasks/pve"
 )
 
@@ -114,65 +110,4 @@ func wantedBridges(found []finding) []string {
 		}
 	}
 	return out
-}
-
-// usedBridges lists the bridges of all interfaces.
-func usedBridges(v values) []string {
-	var out []string
-	for _, key := range indexedKeys(v, "net") {
-		p, err := pve.ParsePropertyString(v[key], "")
-		if bridge, ok := p.Get("bridge"); err == nil && ok {
-			out = append(out, bridge)
-		}
-	}
-	return out
-}
-
-// mtusFit refuses an interface with a larger MTU than its bridge. Proxmox finds out
-// too late: pct set writes the value first and then fails, and the container cannot
-// start again (update_lxc_config, pve-container 5.3.5).
-func mtusFit(h tasks.Host, v values) error {
-	for _, key := range indexedKeys(v, "net") {
-		p, err := pve.ParsePropertyString(v[key], "")
-		if err != nil {
-			return err
-		}
-		bridge, _ := p.Get("bridge")
-		text, ok := p.Get("mtu")
-		if !ok || bridge == "" {
-			continue
-		}
-		data, err := h.ReadFile(path.Join("/sys/class/net", bridge, "mtu"))
-		if err != nil {
-			continue // what the bridge has cannot be told
-		}
-		mtu, err1 := strconv.Atoi(text)
-		limit, err2 := strconv.Atoi(strings.TrimSpace(string(data)))
-		if err1 == nil && err2 == nil && mtu > limit {
-			return fmt.Errorf("look at %s: an MTU of %d is larger than that of bridge %s, %d", key, mtu, bridge, limit)
-		}
-	}
-	return nil
-}
-
-// bridgesExist refuses a bridge that the host does not have. Proxmox finds out too
-// late: a hot change to such a bridge takes the interface away and leaves a staged
-// value behind with which the container cannot start again (pve-container 5.3.5).
-func bridgesExist(h tasks.Host, bridges []string) error {
-	if _, err := h.Stat("/sys/class/net"); err != nil {
-		return nil // what there is cannot be told
-	}
-	for _, b := range bridges {
-		if b == "" {
-			return errors.New("add an interface: bridge is missing")
-		}
-		_, err := h.Stat(path.Join("/sys/class/net", b))
-		if errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("look for bridge %s: the host has none of that name", b)
-		}
-		if err != nil {
-			return fmt.Errorf("look for bridge %s: %w", b, err)
-		}
-	}
-	return nil
 }

@@ -13,16 +13,19 @@ import (
 type op int
 
 const (
-	opSet     op = iota // an option, or a key inside one: pct set
-	opAdd               // a whole new option: pct set with the next free number
-	opResize            // pct resize
-	opRevert            // pct set --revert: takes back what is staged
-	opStaged            // a restart
-	opRaw               // an edit of the file
-	opMkdir             // a directory of the host
-	opOwner             // its owner
-	opState             // pct start, pct shutdown
-	opReplace           // destroying and creating anew
+	opSet      op = iota // an option, or a key inside one: pct set
+	opAdd                // a whole new option: pct set with the next free number
+	opResize             // pct resize
+	opRevert             // pct set --revert: takes back what is staged
+	opStaged             // a restart
+	opRaw                // an edit of the file
+	opMkdir              // a directory of the host
+	opOwner              // its owner
+	opState              // pct start, pct shutdown
+	opTemplate           // pct template
+	opSnapshot           // pct snapshot
+	opReplace            // destroying and creating anew
+	opGPU                // nothing: the host has no such card
 )
 
 // finding is a difference and what mends it.
@@ -34,6 +37,8 @@ type finding struct {
 	value string // to write; empty takes the key away
 	entry *entry // where the property belongs to one
 	bytes int64  // of opResize
+	// refused is why it is left as it is, where Proxmox would not do it.
+	refused *tasks.RefusedError
 }
 
 // compare lists the properties in which v differs from the spec. Whether the
@@ -50,14 +55,14 @@ func (s *Spec) compare(v values) []finding {
 		key := e.locate(v)
 		if key == "" {
 			out = append(out, finding{
-				Change: tasks.Change{Path: e.path, To: e.label(), Effect: e.effect},
+				Change: tasks.Change{Path: e.path, To: e.label(), Effect: e.effect, Note: e.note},
 				op:     opAdd, entry: &e,
 			})
 			continue
 		}
 		out = append(out, e.compare(key, v)...)
 	}
-	return out
+	return append(out, s.passed.surplus(v)...)
 }
 
 // appendField adds the difference of one property, if there is one.
@@ -76,7 +81,8 @@ func appendField(out []finding, f field, v values) []finding {
 	})
 }
 
-// compareRoot looks at what is fixed or grows: the privilege and the root volume.
+// compareRoot looks at what is fixed or grows: the privilege, what the container is
+// and comes from, and the root volume.
 func (s *Spec) compareRoot(v values) []finding {
 	var out []finding
 	if s.Unprivileged != nil {
@@ -91,6 +97,7 @@ func (s *Spec) compareRoot(v values) []finding {
 	}
 	volume, _ := p.Get("volume")
 	id, _ := pve.ParseVolumeID(volume)
+	out = append(out, s.compareOrigin(v, id)...)
 	if s.StoragePool != "" && id.Storage != s.StoragePool {
 		out = append(out, replacing("storage_pool", id.Storage, s.StoragePool))
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"phoenix/tasks"
+	"phoenix/tasks/guest"
 	"phoenix/tasks/pve"
 )
 
@@ -27,8 +28,12 @@ func (s *Spec) sizeGB() float64 {
 	return s.StorageSizeGB
 }
 
-// createNote lists what a new container will have, a line each.
+// createNote lists what a new container will have, a line each. Of a clone, the rest
+// is that of its parent.
 func (t *task) createNote() string {
+	if t.spec.CloneFromCTID != 0 {
+		return t.cloneNote()
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "rootfs: %s:%s\n", orElse(t.spec.StoragePool, "(no storage_pool is given)"), formatGB(t.spec.sizeGB()))
 	fresh := t.spec.compare(values{})
@@ -38,21 +43,25 @@ func (t *task) createNote() string {
 	for _, f := range fresh {
 		fmt.Fprintf(&b, "%s: %s\n", f.Path, f.To)
 	}
-	fmt.Fprintf(&b, "unprivileged: %t\nstate: %s", t.spec.unprivileged(), t.spec.state())
+	fmt.Fprintf(&b, "unprivileged: %t\n%sstate: %s", t.spec.unprivileged(), t.spec.endNote(), t.spec.state())
 	return b.String()
 }
 
-// create makes the container with every property in one call, and starts it.
+// endNote is what is made of the container in the end.
+func (s *Spec) endNote() string {
+	switch {
+	case s.template():
+		return "is_template: true\n"
+	case s.TemplateSnapshotName != "":
+		return "template_snapshot_name: " + s.TemplateSnapshotName + "\n"
+	}
+	return ""
+}
+
+// create makes the container and what was left out then, and starts it.
 func (t *task) create(ctx context.Context, h tasks.Host) error {
 	id := t.spec.CTID
-	if err := t.prepareCreate(ctx, h); err != nil {
-		return fmt.Errorf("create container %d: %w", id, err)
-	}
-	volume, err := t.template(h)
-	if err != nil {
-		return fmt.Errorf("create container %d: %w", id, err)
-	}
-	args, err := t.createArgs(volume)
+	args, err := t.prepared(ctx, h)
 	if err != nil {
 		return fmt.Errorf("create container %d: %w", id, err)
 	}
@@ -62,16 +71,32 @@ func (t *task) create(ctx context.Context, h tasks.Host) error {
 	}
 	f, err := t.load(h)
 	if err != nil {
-		return errors.Join(err, t.notDone(out, args, "create container %d", id))
+		return errors.Join(err, guest.NotDone(out, args, "create container %d", id))
 	}
 	if _, ok := f.now["rootfs"]; !ok {
-		return t.notDone(out, args, "create container %d: there is none afterwards", id)
+		return guest.NotDone(out, args, "create container %d: there is none afterwards", id)
 	}
 	if err := t.rootThere(h, f); err != nil {
-		return t.notDone(out, args, "create container %d: %v", id, err)
+		return guest.NotDone(out, args, "create container %d: %v", id, err)
 	}
-	a := applier{task: t, host: h} // what pct create cannot do: raw options, the start
+	a := applier{task: t, host: h} // pct create knows no raw options, pct clone nearly nothing
 	return a.run(ctx)
+}
+
+// prepared sees to all that the new container needs, and returns the arguments for pct
+// that make it: with every property in one call, or as a clone.
+func (t *task) prepared(ctx context.Context, h tasks.Host) ([]string, error) {
+	if t.spec.CloneFromCTID != 0 {
+		return t.prepareClone(ctx, h)
+	}
+	if err := t.prepareCreate(ctx, h); err != nil {
+		return nil, err
+	}
+	volume, err := t.template(h)
+	if err != nil {
+		return nil, err
+	}
+	return t.createArgs(volume)
 }
 
 // prepareCreate looks at what pct would look at too late: it allocates and formats
@@ -79,13 +104,27 @@ func (t *task) create(ctx context.Context, h tasks.Host) error {
 // exist shows only at the start.
 func (t *task) prepareCreate(ctx context.Context, h tasks.Host) error {
 	if t.spec.Template == "" || t.spec.StoragePool == "" {
-		return errors.New("it does not exist, and to create it both template and storage_pool are needed")
+		return errors.New("it does not exist, and to create it both template and storage_pool are needed, or clone_from_ctid")
 	}
 	cfg, err := pve.ReadStorageCfg(h)
 	if err != nil {
 		return err
 	}
-	pools := []string{t.spec.StoragePool}
+	if err := t.poolsTake(h, cfg, t.spec.StoragePool); err != nil {
+		return err
+	}
+	if err := t.partsExist(h, cfg); err != nil {
+		return err
+	}
+	fresh := t.spec.compare(values{})
+	unprivileged := values{"unprivileged": written(t.spec.unprivileged())}
+	return t.prepareParts(ctx, h, fresh, values{}, unprivileged, nil)
+}
+
+// poolsTake looks whether the storages of the root volume and of the others can take
+// volumes of containers.
+func (t *task) poolsTake(h tasks.Host, cfg pve.StorageCfg, root string) error {
+	pools := []string{root}
 	for _, v := range t.spec.Volumes {
 		pools = append(pools, v.Storage)
 	}
@@ -101,22 +140,23 @@ func (t *task) prepareCreate(ctx context.Context, h tasks.Host) error {
 			return err
 		}
 	}
-	if err := t.partsExist(h, cfg); err != nil {
+	return nil
+}
+
+// prepareParts looks at the bridges that the differences bring in, and makes the
+// directories of the host. base is what the differences are built on.
+func (t *task) prepareParts(ctx context.Context, h tasks.Host, fresh []finding, base, owner values, raw []pve.RawOption) error {
+	if err := guest.BridgesExist(h, wantedBridges(fresh)); err != nil {
 		return err
 	}
-	fresh := t.spec.compare(values{})
-	if err := bridgesExist(h, wantedBridges(fresh)); err != nil {
-		return err
-	}
-	set, _, err := assign(fresh, values{}, values{})
+	set, _, err := assign(fresh, base, base)
 	if err != nil {
 		return err
 	}
-	if err := mtusFit(h, set); err != nil {
+	if err := guest.MTUsFit(h, set); err != nil {
 		return err
 	}
-	unprivileged := values{"unprivileged": written(t.spec.unprivileged())}
-	dirs, err := t.directories(h, unprivileged, nil)
+	dirs, err := t.directories(h, owner, raw)
 	if err != nil {
 		return err
 	}
@@ -140,6 +180,9 @@ func enabled(h tasks.Host, st pve.Storage) error {
 
 // partsExist looks for the devices and the hook script, without which pct create fails.
 func (t *task) partsExist(h tasks.Host, cfg pve.StorageCfg) error {
+	if p := t.spec.passed; p != nil && p.missing != "" {
+		return fmt.Errorf("give it GPU %s: %s", t.spec.GPUAssignment, p.missing)
+	}
 	for _, d := range t.spec.Devices {
 		if _, err := h.Stat(d.Path); err != nil {
 			return fmt.Errorf("look for device %s: %w", d.Path, err)

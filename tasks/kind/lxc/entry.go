@@ -26,6 +26,8 @@ type entry struct {
 	volume *Volume
 	// bind is set for a directory of the host.
 	bind *MountPoint
+	// note is shown where it is added.
+	note string
 }
 
 type pair struct{ key, value string }
@@ -50,21 +52,7 @@ func (e entry) locate(v values) string {
 }
 
 // indexedKeys lists PREFIX0, PREFIX1, … by number.
-func indexedKeys(v values, prefix string) []string {
-	var numbers []int
-	for key := range v {
-		digits, ok := strings.CutPrefix(key, prefix)
-		if n, err := strconv.Atoi(digits); ok && err == nil {
-			numbers = append(numbers, n)
-		}
-	}
-	slices.Sort(numbers)
-	keys := make([]string, len(numbers))
-	for i, n := range numbers {
-		keys[i] = prefix + strconv.Itoa(n)
-	}
-	return keys
-}
+func indexedKeys(v values, prefix string) []string { return pve.IndexedKeys(v, prefix) }
 
 // entries lists all that the spec wants of each kind.
 func (s *Spec) entries() []entry {
@@ -79,8 +67,9 @@ func (s *Spec) entries() []entry {
 		out = append(out, v.entry())
 	}
 	for _, d := range s.Devices {
-		out = append(out, d.entry())
+		out = append(out, d.entryAt("devices."+d.Path))
 	}
+	out = append(out, s.passed.entries()...)
 	return out
 }
 
@@ -147,8 +136,7 @@ func (v Volume) entry() entry {
 	return e
 }
 
-func (d Device) entry() entry {
-	at := "devices." + d.Path
+func (d Device) entryAt(at string) entry {
 	e := entry{path: at, prefix: "dev", sub: "path", name: d.Path, effect: tasks.EffectRestart}
 	var l fieldList
 	if d.Mode != "" {

@@ -20,6 +20,14 @@ type found struct {
 	now, next values
 	// lock is why Proxmox refuses to touch the container: "backup".
 	lock string
+	// clones are the containers that share its volumes; only findClones fills it in.
+	clones []int
+}
+
+// template tells whether the container is a template of Proxmox.
+func (f *found) template() bool {
+	on, _ := pve.ParseBool(f.now["template"])
+	return on
 }
 
 func confPath(ctid int) string { return fmt.Sprintf("/etc/pve/lxc/%d.conf", ctid) }
@@ -52,7 +60,7 @@ func (t *task) load(h tasks.Host) (*found, error) {
 	keepSizes(f.now, f.next)
 	f.lock = f.now["lock"]
 	if f.lock == "create" {
-		return nil, fmt.Errorf("read container %d: it is half made (lock: create): a pct create is still under way, or was killed. "+
+		return nil, fmt.Errorf("read container %d: it is half made (lock: create): a pct create or pct clone is still under way, or was killed. "+
 			"If none runs, see what is left with pct config %d, then pct unlock %d and pct destroy %d --destroy-unreferenced-disks 1", id, id, id, id)
 	}
 	if strings.TrimSpace(f.now["rootfs"]) == "" {
@@ -122,6 +130,11 @@ func (t *task) findings(h tasks.Host, f *found) ([]finding, error) {
 		return nil, err
 	}
 	out = append(out, raw...)
+	gpus, err := t.gpuFindings(h, f)
+	if err != nil {
+		return nil, err
+	}
+	out = append(out, gpus...)
 	dirs, err := t.directories(h, f.now, f.conf.Head().Raw())
 	if err != nil {
 		return nil, err
@@ -138,7 +151,9 @@ func (t *task) findings(h tasks.Host, f *found) ([]finding, error) {
 			x.Effect = tasks.EffectLive
 		}
 	}
-	return append(out, t.stateFinding(f)...), nil
+	out = append(out, t.stateFinding(f)...)
+	out = append(out, t.snapshotFinding(f)...)
+	return t.refuse(h, f, out)
 }
 
 // addsDevicesLive tells whether a new device reaches a running container: since

@@ -15,7 +15,7 @@ func Kind() tasks.Kind {
 	return tasks.Kind{Name: Name, New: func() tasks.Spec { return new(Spec) }}
 }
 
-// The values of Spec.State and Spec.Restart.
+// The values of Spec.State, Spec.Restart and Spec.CloneMode.
 const (
 	StateRunning = "running"
 	StateStopped = "stopped"
@@ -23,6 +23,9 @@ const (
 
 	RestartAllowed = "allowed"
 	RestartNever   = "never"
+
+	CloneLinked = "linked"
+	CloneFull   = "full"
 )
 
 // StepID is the ID of the step of a container.
@@ -31,13 +34,22 @@ func StepID(ctid int) string { return fmt.Sprintf("%s:%d", Name, ctid) }
 // Task returns the work that the spec describes.
 func (s *Spec) Task() tasks.Task { return &task{spec: *s} }
 
-// state is the wanted state, with its default.
+// state is the wanted state, with its default. A template cannot run.
 func (s *Spec) state() string {
-	if s.State == "" {
-		return StateRunning
+	switch {
+	case s.State != "":
+		return s.State
+	case s.template():
+		return StateStopped
 	}
-	return s.State
+	return StateRunning
 }
+
+// Runs tells whether the container is to run.
+func (s *Spec) Runs() bool { return s.state() == StateRunning }
+
+// template tells whether the container is to be a template.
+func (s *Spec) template() bool { return s.IsTemplate != nil && *s.IsTemplate }
 
 // unprivileged is how the container is made.
 func (s *Spec) unprivileged() bool { return s.Unprivileged == nil || *s.Unprivileged }

@@ -33,7 +33,12 @@ type machine struct {
 
 func newMachine(t *testing.T, release string) *machine {
 	t.Helper()
-	m, err := sim.New(t.TempDir(), "pve", sim.Options{Release: release, LockTimeout: 50 * time.Millisecond, Seed: 1})
+	return machineOn(t, sim.LayoutLVM, release)
+}
+
+func machineOn(t *testing.T, layout sim.Layout, release string) *machine {
+	t.Helper()
+	m, err := sim.New(t.TempDir(), "pve", sim.Options{Release: release, Layout: layout, LockTimeout: 50 * time.Millisecond, Seed: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,8 +64,12 @@ func (m *machine) step(t *testing.T, spec string, mode tasks.Mode, consent tasks
 			res = *e.Result
 		}
 	}}
+	var id struct{ CTID int }
+	if err := json.Unmarshal([]byte(spec), &id); err != nil {
+		t.Fatal(err)
+	}
 	job := tasks.Job{RunID: "test", Mode: mode, Consent: consent, Steps: []tasks.Step{
-		{ID: lxc.StepID(900), Kind: lxc.Name, Spec: json.RawMessage(spec)},
+		{ID: lxc.StepID(id.CTID), Kind: lxc.Name, Spec: json.RawMessage(spec)},
 	}}
 	if err := r.Run(t.Context(), job); err != nil {
 		t.Fatal(err)

@@ -21,10 +21,44 @@ type generator struct {
 	root float64
 	data map[string]float64 // size of the volume at each path
 	used map[string]string  // kind of what is mounted at each path
+	// origin is where the container comes from.
+	origin map[string]any
+	// volumes keeps directories of the host out, with which Proxmox takes no snapshot
+	// and makes no template.
+	volumes, snapshot bool
 }
 
 func newGenerator(seed uint64) *generator {
-	return &generator{Rand: rand.New(rand.NewPCG(seed, 7)), root: 1, data: map[string]float64{}, used: map[string]string{}}
+	return &generator{Rand: rand.New(rand.NewPCG(seed, 7)), root: 1, data: map[string]float64{}, used: map[string]string{},
+		origin: map[string]any{"template": "debian-12-standard", "storage_pool": "local-lvm"}}
+}
+
+// parent draws what the container is made of: half of them are clones of a container
+// that stands still, is a template, or runs and has a snapshot.
+func (g *generator) parent(t *testing.T, m *machine) {
+	t.Helper()
+	g.volumes = g.some()
+	g.snapshot = g.volumes && g.some()
+	if g.some() {
+		return
+	}
+	g.root = 2
+	m.sh(t, "pct create 800 "+template+" --rootfs local-lvm:1.5 --unprivileged 1 --net0 name=eth0,bridge=vmbr0,ip=dhcp,hwaddr="+parentMAC+
+		" --features nesting=1 --tags base --description parent")
+	g.origin = map[string]any{"clone_from_ctid": 800}
+	switch g.IntN(4) {
+	case 0:
+		m.sh(t, "pct template 800")
+		if g.some() {
+			g.origin["clone_mode"] = oneOf(g, "linked", "full")
+		}
+	case 1:
+		m.sh(t, "pct start 800")
+		m.sh(t, "pct snapshot 800 base")
+		g.origin["clone_from_snapshot"] = "base"
+	case 2:
+		g.origin["storage_pool"] = "local-lvm"
+	}
 }
 
 // some is true in half of the cases: a property that is mentioned or not.
@@ -34,7 +68,11 @@ func oneOf[T any](g *generator, values ...T) T { return values[g.IntN(len(values
 
 // spec draws a whole spec.
 func (g *generator) spec() map[string]any {
-	s := map[string]any{"ctid": 900, "template": "debian-12-standard", "storage_pool": "local-lvm"}
+	s := map[string]any{"ctid": 900}
+	maps.Copy(s, g.origin)
+	if g.snapshot {
+		s["template_snapshot_name"] = "mine"
+	}
 	set := func(key string, value any) {
 		if g.some() {
 			s[key] = value
@@ -64,6 +102,7 @@ func (g *generator) spec() map[string]any {
 	set("pct_options", g.features())
 	set("network_config", g.interfaces())
 	set("devices", g.devices())
+	set("gpu_assignment", oneOf[any](g, "none", "all", "0", []any{1, "0000:01:00.0"}, uuid2))
 	set("lxc_options", oneOf(g, []string{}, []string{"lxc.prlimit.nofile: 4096"},
 		[]string{"lxc.cap.drop: sys_time", "lxc.prlimit.nofile = 10"}, []string{"lxc.prlimit.nofile: 10", "lxc.cap.drop: sys_time"}))
 	g.root += float64(1+g.IntN(3)) * 0.3
@@ -136,6 +175,9 @@ func (g *generator) mounts(s map[string]any) {
 		if g.used[at] == "" {
 			g.used[at] = oneOf(g, "bind", "volume")
 		}
+		if g.volumes {
+			g.used[at] = "volume"
+		}
 		m := map[string]any{"container_path": at}
 		if g.some() {
 			m["read_only"] = g.some()
@@ -180,11 +222,12 @@ func encodeSpec(t *testing.T, s map[string]any) string {
 // stage something, and applies a second drawn spec: afterwards nothing differs, nothing
 // is sent again, and nothing that was not mentioned is gone.
 func TestEveryDrawnContainerConverges(t *testing.T) {
-	for seed := range uint64(24) {
+	for seed := range uint64(32) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			t.Parallel()
 			g := newGenerator(seed)
-			m := newMachine(t, oneOf(g, "8.4", "9.1"))
+			m := gpuMachine(t, oneOf(g, "8.4", "9.1"))
+			g.parent(t, m)
 			first, second := g.spec(), g.spec()
 			m.settle(t, encodeSpec(t, first), tasks.Consent{Restart: true})
 			m.drawnChange(t, g)
@@ -193,6 +236,10 @@ func TestEveryDrawnContainerConverges(t *testing.T) {
 			m.nothingLost(t, before, second)
 			m.settle(t, encodeSpec(t, merged(first, second)), tasks.Consent{Restart: true})
 			m.volumesAreThoseOfThePaths(t, g)
+			if slices.Contains(macs(m.conf(t)), parentMAC) {
+				t.Errorf("it has the address of its parent\n%s", m.conf(t))
+			}
+			m.becomesATemplate(t, g, merged(first, second))
 		})
 	}
 }
@@ -225,6 +272,20 @@ func (m *machine) settle(t *testing.T, spec string, consent tasks.Consent) {
 	}
 	if again.Status != tasks.StatusOK {
 		told("the second run ended as %+v", again)
+	}
+}
+
+// becomesATemplate is the end of containers that can be one.
+func (m *machine) becomesATemplate(t *testing.T, g *generator, s map[string]any) {
+	t.Helper()
+	if !g.volumes || g.snapshot {
+		return
+	}
+	s["is_template"], s["start_at_boot"] = true, false
+	delete(s, "state")
+	m.settle(t, encodeSpec(t, s), tasks.Consent{})
+	if !strings.Contains(m.conf(t), "\ntemplate: 1\n") {
+		t.Errorf("it is no template\n%s", m.conf(t))
 	}
 }
 
@@ -275,6 +336,9 @@ func (m *machine) nothingLost(t *testing.T, before string, second map[string]any
 		key, value, _ := strings.Cut(strings.TrimSpace(l), ": ")
 		if slices.Contains(staged, key) {
 			continue // a person takes it away
+		}
+		if _, managed := second["gpu_assignment"]; managed && strings.HasPrefix(value, "/dev/nvidia") {
+			continue
 		}
 		if strings.HasPrefix(key, "net") || strings.HasPrefix(key, "mp") || strings.HasPrefix(key, "dev") || strings.HasPrefix(key, "unused") {
 			if !strings.Contains(after, "\n"+key+": ") && !strings.Contains(after, value) {

@@ -17,6 +17,21 @@ type Spec struct {
 	Template string `json:"template,omitempty"`
 	// TemplateStorage keeps the template; "local" when absent.
 	TemplateStorage string `json:"template_storage,omitempty"`
+	// CloneFromCTID is the container of the same host that this one is made a clone of,
+	// in place of a template; 0 for none. Where a container that exists came from is
+	// compared only where its volume tells: a linked clone on ZFS or RBD.
+	CloneFromCTID int `json:"clone_from_ctid,omitempty"`
+	// CloneMode is "linked" or "full". When absent it is linked where the parent is a
+	// template and the storages can, and full otherwise.
+	CloneMode string `json:"clone_mode,omitempty"`
+	// CloneFromSnapshot is the snapshot of the parent that is cloned; its present state
+	// when absent.
+	CloneFromSnapshot string `json:"clone_from_snapshot,omitempty"`
+	// IsTemplate makes the container a template of Proxmox in the end, which never runs.
+	// nil leaves it as it is.
+	IsTemplate *bool `json:"is_template,omitempty"`
+	// TemplateSnapshotName is a snapshot that is made of the finished container, once.
+	TemplateSnapshotName string `json:"template_snapshot_name,omitempty"`
 	// StoragePool takes the root volume.
 	StoragePool string `json:"storage_pool,omitempty"`
 	// StorageSizeGB is the size of the root volume in GiB; it can only grow.
@@ -30,7 +45,7 @@ type Spec struct {
 	CPULimit *float64 `json:"cpu_limit,omitempty"`
 	CPUUnits *int     `json:"cpu_units,omitempty"`
 	// Unprivileged is fixed when the container is made. nil makes an unprivileged one,
-	// and leaves a container that exists as it is.
+	// and leaves a container that exists as it is; a clone has that of its parent.
 	Unprivileged *bool `json:"unprivileged,omitempty"`
 	// OSType overrides what Proxmox detects from the template.
 	OSType string `json:"os_type,omitempty"`
@@ -47,6 +62,9 @@ type Spec struct {
 	Volumes     []Volume     `json:"volumes,omitempty"`
 	// Devices of the host that are passed through, known by their path.
 	Devices []Device `json:"devices,omitempty"`
+	// GPUAssignment gives NVIDIA cards of the host, with the nodes that go with them.
+	// Cards that it does not name are taken away; nil leaves all as they are.
+	GPUAssignment Assignment `json:"gpu_assignment,omitzero"`
 	// StartAtBoot, BootOrder, BootDelayS and ShutdownTimeoutS say how the host
 	// starts and stops the container.
 	StartAtBoot      *bool `json:"start_at_boot,omitempty"`
@@ -70,6 +88,9 @@ type Spec struct {
 	DependsOn []int `json:"depends_on,omitempty"`
 	// Restart is "allowed" (the default) or "never".
 	Restart string `json:"restart,omitempty"`
+
+	// passed is what GPUAssignment comes to on the host, once that was looked at.
+	passed *passed
 }
 
 // Features are the switches of Proxmox's `features` option. nil is not managed.

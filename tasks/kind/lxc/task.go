@@ -2,6 +2,7 @@ package lxc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -26,13 +27,19 @@ func (t *task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 		return nil, err
 	}
 	if t.spec.state() == StateAbsent {
-		return t.checkAbsent(ctx, f)
+		return t.checkAbsent(ctx, h, f)
+	}
+	if err := t.findGPUs(ctx, h); err != nil {
+		return nil, err
 	}
 	if !f.exists {
+		if err := t.spec.passed.created(t.spec.CTID, t.spec.GPUAssignment); err != nil {
+			return nil, err
+		}
 		return t.checkMissing(), nil
 	}
-	if on, _ := pve.ParseBool(f.now["template"]); on && t.spec.state() == StateRunning {
-		return nil, fmt.Errorf("check container %d: it is a template, which cannot run: set state to %q", t.spec.CTID, StateStopped)
+	if f.template() && t.spec.IsTemplate == nil && t.spec.state() == StateRunning {
+		return nil, fmt.Errorf("check container %d: it is a template, which cannot run: set is_template to true, or state to %q", t.spec.CTID, StateStopped)
 	}
 	found, err := t.findings(h, f)
 	if err != nil {
@@ -43,14 +50,19 @@ func (t *task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 	}
 	var d tasks.Diff
 	for _, x := range found {
+		if x.refused != nil {
+			x.Note = joinLines(x.Note, x.refused.Note())
+		}
 		d = append(d, x.Change)
 	}
-	t.hold(ctx, f, d)
-	return d, nil
+	return d, t.hold(ctx, h, f, d)
 }
 
 // hold notes what a run would leave as it is, and why.
-func (t *task) hold(ctx context.Context, f *found, d tasks.Diff) {
+func (t *task) hold(ctx context.Context, h tasks.Host, f *found, d tasks.Diff) error {
+	if err := t.findClones(h, f, d); err != nil {
+		return err
+	}
 	for i := range d {
 		c := &d[i]
 		switch c.Effect {
@@ -65,11 +77,12 @@ func (t *task) hold(ctx context.Context, f *found, d tasks.Diff) {
 			}
 		}
 	}
+	return nil
 }
 
 func joinLines(a, b string) string {
-	if a == "" {
-		return b
+	if a == "" || b == "" {
+		return a + b
 	}
 	return a + "\n" + b
 }
@@ -81,7 +94,7 @@ func (t *task) locked(lock string) error {
 		"a lock that was left behind is taken off with pct unlock %d", t.spec.CTID, t.spec.CTID, lock, t.spec.CTID)
 }
 
-func (t *task) checkAbsent(ctx context.Context, f *found) (tasks.Diff, error) {
+func (t *task) checkAbsent(ctx context.Context, h tasks.Host, f *found) (tasks.Diff, error) {
 	if !f.exists {
 		return nil, nil
 	}
@@ -90,16 +103,15 @@ func (t *task) checkAbsent(ctx context.Context, f *found) (tasks.Diff, error) {
 	}
 	d := tasks.Diff{{Path: pathExists, From: "container " + f.now["hostname"], Effect: tasks.EffectReplace,
 		Note: "its volumes are destroyed with it"}}
-	t.hold(ctx, f, d)
-	return d, nil
+	return d, t.hold(ctx, h, f, d)
 }
 
 func (t *task) checkMissing() tasks.Diff {
-	from := t.spec.Template
-	if from == "" {
-		from = "(no template is given)"
+	to := "created from " + orElse(t.spec.Template, "(no template is given)")
+	if t.spec.CloneFromCTID != 0 {
+		to = "cloned from " + t.spec.origin()
 	}
-	return tasks.Diff{{Path: pathExists, To: "created from " + from, Effect: tasks.EffectLive, Note: t.createNote()}}
+	return tasks.Diff{{Path: pathExists, To: to, Effect: tasks.EffectLive, Note: t.createNote()}}
 }
 
 // Apply makes the given differences true. It reads the container again first, so that
@@ -115,6 +127,12 @@ func (t *task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	if f.lock != "" {
 		return t.locked(f.lock)
 	}
+	if err := t.findClones(h, f, d); err != nil {
+		return err
+	}
+	if err := t.findGPUs(ctx, h); err != nil {
+		return err
+	}
 	if d.Has(pathExists) {
 		return t.applyExistence(ctx, h, f)
 	}
@@ -126,7 +144,9 @@ func (t *task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 		return t.replace(ctx, h, f)
 	}
 	a := applier{task: t, host: h, diff: d}
-	if err := a.run(ctx); err != nil {
+	err = a.run(ctx)
+	var less *tasks.RefusedError
+	if err != nil && (refused == nil || !errors.As(err, &less)) {
 		return err
 	}
 	return refused
@@ -176,10 +196,14 @@ func orElse(s, other string) string {
 	return s
 }
 
-// consent refuses to destroy what is protected, or what the job does not name.
+// consent refuses to destroy what is protected, what others are made of, or what the
+// job does not name.
 func (t *task) consent(ctx context.Context, f *found, what string) *tasks.RefusedError {
 	if on, _ := pve.ParseBool(f.now["protection"]); on {
 		return &tasks.RefusedError{What: what, Instead: `it is protected: set "protection": false in a run of its own first`}
+	}
+	if len(f.clones) > 0 {
+		return &tasks.RefusedError{What: what, Instead: "linked clones share its volumes: destroy " + joinNumbers(f.clones) + " first"}
 	}
 	if !tasks.ConsentOf(ctx).DestroyAllowed(t.spec.CTID) {
 		return &tasks.RefusedError{What: what, Flag: fmt.Sprintf("--allow-destroy %d", t.spec.CTID)}

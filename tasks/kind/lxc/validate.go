@@ -68,11 +68,13 @@ func (s *Spec) Validate() []tasks.Problem {
 	oneOf(&p, "os_type", s.OSType, osTypes()...)
 	oneOf(&p, "console_mode", s.ConsoleMode, "tty", "console", "shell")
 	s.validateNames(&p)
+	s.validateOrigin(&p)
 	s.validateResources(&p)
 	s.validateBoot(&p)
 	s.validateNetwork(&p)
 	s.validateMounts(&p)
 	s.validateDevices(&p)
+	s.validateGPUs(&p)
 	s.validateRaw(&p)
 	return p
 }
