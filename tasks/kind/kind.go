@@ -7,27 +7,69 @@ package kind
 import (
 	"phoenix/tasks"
 	"phoenix/tasks/kind/apt"
+	"phoenix/tasks/kind/arc"
+	"phoenix/tasks/kind/dataset"
+	"phoenix/tasks/kind/dns"
 	"phoenix/tasks/kind/exec"
 	"phoenix/tasks/kind/facts"
 	"phoenix/tasks/kind/file"
+	"phoenix/tasks/kind/firewall"
+	"phoenix/tasks/kind/health"
+	"phoenix/tasks/kind/kernel"
 	"phoenix/tasks/kind/lxc"
+	"phoenix/tasks/kind/network"
+	"phoenix/tasks/kind/nfs"
+	"phoenix/tasks/kind/nvidia"
+	"phoenix/tasks/kind/power"
+	"phoenix/tasks/kind/pveuser"
+	"phoenix/tasks/kind/reboot"
+	"phoenix/tasks/kind/repository"
+	"phoenix/tasks/kind/rollback"
+	"phoenix/tasks/kind/samba"
+	"phoenix/tasks/kind/script"
 	"phoenix/tasks/kind/service"
+	"phoenix/tasks/kind/snapshot"
+	"phoenix/tasks/kind/status"
 	"phoenix/tasks/kind/storage"
 	"phoenix/tasks/kind/system"
 	"phoenix/tasks/kind/template"
+	"phoenix/tasks/kind/upgrade"
+	"phoenix/tasks/kind/user"
+	"phoenix/tasks/kind/zpool"
 )
 
 // All returns every kind, each call a fresh registry.
 func All() tasks.Registry {
 	return tasks.NewRegistry(
 		apt.Kind(),
+		arc.Kind(),
+		dataset.Kind(),
+		dns.Kind(),
 		exec.Kind(),
 		facts.Kind(),
 		file.Kind(),
+		firewall.Kind(),
+		health.Kind(),
+		kernel.Kind(),
 		lxc.Kind(),
+		network.Kind(),
+		nfs.Kind(),
+		nvidia.Kind(),
+		power.Kind(),
+		pveuser.Kind(),
+		reboot.Kind(),
+		repository.Kind(),
+		rollback.Kind(),
+		samba.Kind(),
+		script.Kind(),
 		service.Kind(),
+		snapshot.Kind(),
+		status.Kind(),
 		storage.Kind(),
 		system.Kind(),
 		template.Kind(),
+		upgrade.Kind(),
+		user.Kind(),
+		zpool.Kind(),
 	)
 }

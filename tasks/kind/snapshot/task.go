@@ -1,0 +1,131 @@
+// Package snapshot takes snapshots of containers, and takes them away.
+//
+// It is what `phoenix snapshot create` and `phoenix snapshot delete` send. A snapshot
+// that is there is left as it is, however the container has changed since; the
+// container itself is not stopped for one. Where a storage cannot have snapshots it is
+// named. Start reading at Check.
+package snapshot
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"phoenix/tasks"
+	"phoenix/tasks/guest"
+	"phoenix/tasks/pve"
+)
+
+// Name of the family in steps and in step IDs.
+const Name = "snapshot"
+
+// The values of Spec.State.
+const (
+	StatePresent = "present"
+	StateAbsent  = "absent"
+)
+
+// pathSnapshot is the one change there can be.
+const pathSnapshot = "snapshot"
+
+// descriptionLimit is Proxmox's own, in bytes.
+const descriptionLimit = 8192
+
+// Kind describes the family to a registry.
+func Kind() tasks.Kind {
+	return tasks.Kind{Name: Name, New: func() tasks.Spec { return new(Spec) }}
+}
+
+// StepID is the ID of the step of a snapshot.
+func StepID(ctid int, name string) string { return fmt.Sprintf("%s:%d@%s", Name, ctid, name) }
+
+// Validate returns every fault of the spec.
+func (s *Spec) Validate() []tasks.Problem {
+	var out []tasks.Problem
+	if s.CTID < 100 || s.CTID > 999999999 {
+		out = append(out, tasks.Problem{Path: "ctid", Summary: fmt.Sprintf("%d is not a CTID: they go from 100 to 999999999", s.CTID)})
+	}
+	if !pve.IsSnapshotName(s.Name) {
+		out = append(out, tasks.Problem{Path: "name", Summary: fmt.Sprintf("%q is not the name of a snapshot", s.Name),
+			Hint: "a letter, then letters, digits, _ and -, 2 to 40 in all; current, vzdump and pending are Proxmox's own"})
+	}
+	if s.State != StatePresent && s.State != StateAbsent {
+		out = append(out, tasks.Problem{Path: "state", Summary: fmt.Sprintf("%q is neither present nor absent", s.State)})
+	}
+	switch {
+	case len(s.Description) > descriptionLimit:
+		out = append(out, tasks.Problem{Path: "description", Summary: fmt.Sprintf("has %d bytes, more than %d", len(s.Description), descriptionLimit)})
+	case pve.HasControl(s.Description):
+		out = append(out, tasks.Problem{Path: "description", Summary: "has a line break or another control character"})
+	}
+	return out
+}
+
+// Task returns the work that the spec describes.
+func (s *Spec) Task() tasks.Task { return &task{spec: *s} }
+
+type task struct{ spec Spec }
+
+// Check looks whether the snapshot is there, and whether it could be made.
+func (t *task) Check(_ context.Context, h tasks.Host) (tasks.Diff, error) {
+	g, err := guest.Read(h, t.spec.CTID)
+	if err != nil {
+		return nil, err
+	}
+	s, there, unfinished := g.Snapshot(t.spec.Name)
+	if unfinished != nil {
+		return nil, unfinished
+	}
+	if there == (t.spec.State == StatePresent) {
+		return nil, nil
+	}
+	if err := g.Unlocked(); err != nil {
+		return nil, err
+	}
+	if there {
+		from := s.Name
+		if !s.Taken.IsZero() {
+			from += " of " + s.Taken.Format(guest.TimeFormat)
+		}
+		return tasks.Diff{{Path: pathSnapshot, From: from, Effect: tasks.EffectLive}}, nil
+	}
+	if g.Template() {
+		return nil, fmt.Errorf("take a snapshot of container %d: it is a template, which has none", g.CTID)
+	}
+	cfg, err := pve.ReadStorageCfg(h)
+	if err != nil {
+		return nil, err
+	}
+	if why := guest.Lacking(cfg, g.Config.Head().Values(), pve.FeatureSnapshot); why != "" {
+		return nil, fmt.Errorf("take a snapshot of container %d: %s", g.CTID, why)
+	}
+	return tasks.Diff{{Path: pathSnapshot, To: t.spec.Name, Effect: tasks.EffectLive}}, nil
+}
+
+// Apply takes the snapshot, or takes it away, and sees that done.
+func (t *task) Apply(ctx context.Context, h tasks.Host, _ tasks.Diff) error {
+	id, name := t.spec.CTID, t.spec.Name
+	if err := pve.Writable(h); err != nil {
+		return err
+	}
+	verb, doing := "snapshot", "take snapshot %s of container %d"
+	if t.spec.State == StateAbsent {
+		verb, doing = "delsnapshot", "take away snapshot %s of container %d"
+	}
+	args := []string{verb, strconv.Itoa(id), name}
+	if verb == "snapshot" && t.spec.Description != "" {
+		args = append(args, "--description", t.spec.Description)
+	}
+	out, err := guest.Pct(ctx, h, id, args...)
+	if err != nil {
+		return fmt.Errorf(doing+": %w", name, id, err)
+	}
+	g, err := guest.Read(h, id)
+	if err != nil {
+		return fmt.Errorf(doing+": %w", name, id, err)
+	}
+	if _, there, _ := g.Snapshot(name); there != (t.spec.State == StatePresent) {
+		return guest.NotDone(out, args, doing, name, id)
+	}
+	return nil
+}
