@@ -21,8 +21,11 @@ type aptCall struct {
 	names     []string
 	simulate  bool
 	noUpgrade bool
+	reinstall bool
 	yes       bool
 	lockWait  time.Duration
+	// release is what -t prefers; list and parts are other files than the machine's own.
+	release, list, parts string
 }
 
 // aptGet installs, removes and upgrades packages from the archives that the
@@ -39,6 +42,11 @@ func aptGet(c *call) int {
 			a.option(word[2:])
 		case slices.Contains([]string{"-s", "--simulate", "--just-print", "--dry-run", "--recon", "--no-act"}, word):
 			a.simulate = true
+		case word == "-t" && i+1 < len(c.argv):
+			i++
+			a.release = c.argv[i]
+		case word == "--reinstall":
+			a.reinstall = true
 		case word == "--no-upgrade":
 			a.noUpgrade = true
 		case word == "-y" || word == "--yes" || word == "--assume-yes":
@@ -61,12 +69,7 @@ func aptGet(c *call) int {
 	case "clean", "autoclean":
 		return 0
 	case "indextargets":
-		for _, s := range c.m.sources() {
-			for _, component := range s.components {
-				c.printf("%s %s %s\n", s.uri, s.suite, component)
-			}
-		}
-		return 0
+		return a.indexTargets()
 	case "":
 		c.printf("apt 2.6.1 (amd64)\nUsage: apt-get [options] command\n")
 		return 0
@@ -80,6 +83,12 @@ func (a *aptCall) option(s string) {
 		if n, err := strconv.Atoi(v); err == nil {
 			a.lockWait = time.Duration(n) * time.Second
 		}
+	}
+	if v, ok := strings.CutPrefix(s, "Dir::Etc::SourceList="); ok {
+		a.list = v
+	}
+	if v, ok := strings.CutPrefix(s, "Dir::Etc::SourceParts="); ok {
+		a.parts = v
 	}
 }
 
@@ -166,13 +175,8 @@ func (a *aptCall) update() int {
 func (m *Machine) available() map[string]dpkgEntry {
 	out := map[string]dpkgEntry{}
 	for _, s := range m.sources() {
-		for _, component := range s.components {
-			text := m.text("/var/lib/apt/lists/" + s.listName() + "_" + component + "_binary-amd64_Packages")
-			for _, p := range paragraphs(text) {
-				if p["Package"] != "" {
-					out[p["Package"]] = dpkgEntry{p["Package"], "", p["Version"], p["Architecture"], p["Depends"]}
-				}
-			}
+		for _, e := range m.listed(s) {
+			out[e.name] = e
 		}
 	}
 	return out

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,6 +13,9 @@ type aptPlan struct{ install, upgrade, remove []dpkgEntry }
 // change installs, upgrades or removes; it runs inside exclusive.
 func (a *aptCall) change() error {
 	list := a.m.dpkgEntries()
+	if a.unknownRelease() {
+		return said("The value '" + a.release + "' is invalid for APT::Default-Release as such a release is not available in the sources")
+	}
 	if broken(list) && !a.simulate {
 		return said("dpkg was interrupted, you must manually run 'dpkg --configure -a' to correct the problem.")
 	}
@@ -90,6 +94,9 @@ func (a *aptCall) want(plan *aptPlan, word string, list []dpkgEntry, offered map
 		return said("Unable to locate package " + name)
 	case pinned && (!known || o.version != version) && (!present || list[i].version != version):
 		return said(fmt.Sprintf("Version '%s' for '%s' was not found", version, name))
+	case present && a.reinstall && known && o.version == list[i].version:
+		plan.upgrade = append(plan.upgrade, o)
+		return nil
 	case present && (!known || o.version == list[i].version || a.noUpgrade || list[i].held() || pinned && version == list[i].version):
 		a.printf("%s is already the newest version (%s).\n", name, list[i].version)
 		return nil
@@ -147,14 +154,15 @@ func (a *aptCall) simulated(plan aptPlan, list []dpkgEntry) {
 	for _, e := range plan.remove {
 		a.printf("Remv %s [%s]\n", e.name, e.version)
 	}
+	from := a.m.origins()
 	for _, e := range plan.upgrade {
-		a.printf("Inst %s [%s] (%s simulated [amd64])\n", e.name, list[dpkgIndex(list, e.name)].version, e.version)
+		a.printf("Inst %s [%s] (%s %s [amd64])\n", e.name, list[dpkgIndex(list, e.name)].version, e.version, from[e.name])
 	}
 	for _, e := range plan.install {
-		a.printf("Inst %s (%s simulated [amd64])\n", e.name, e.version)
+		a.printf("Inst %s (%s %s [amd64])\n", e.name, e.version, from[e.name])
 	}
 	for _, e := range append(plan.upgrade, plan.install...) {
-		a.printf("Conf %s (%s simulated [amd64])\n", e.name, e.version)
+		a.printf("Conf %s (%s %s [amd64])\n", e.name, e.version, from[e.name])
 	}
 }
 
@@ -188,7 +196,7 @@ func (a *aptCall) perform(plan aptPlan, list []dpkgEntry) error {
 	for _, e := range fresh {
 		a.printf("Setting up %s (%s) ...\n", e.name, e.version)
 		list[dpkgIndex(list, e.name)].status = "install ok installed"
-		if err := a.startPackage(e.name); err != nil {
+		if err := errors.Join(a.startPackage(e.name), a.settled(e)); err != nil {
 			return err
 		}
 	}
@@ -218,7 +226,7 @@ func (a *aptCall) removeAll(remove, list []dpkgEntry) ([]dpkgEntry, error) {
 
 // packageUnit is the unit that a package brings, or "".
 func (m *Machine) packageUnit(name string) string {
-	for _, a := range append(debianArchive(), proxmoxArchive(m.versions())...) {
+	for _, a := range slices.Concat(debianArchive(), proxmoxArchive(m.versions()), nvidiaArchive()) {
 		if a.name == name {
 			return a.unit
 		}
@@ -229,6 +237,12 @@ func (m *Machine) packageUnit(name string) string {
 // startPackage lays, enables and starts the unit of a package, as Debian's
 // maintainer scripts do.
 func (c *call) startPackage(name string) error {
+	brings := map[string]func() error{"sudo": c.m.laySudo, "nfs-kernel-server": c.m.layNFS, "samba": c.m.laySamba, "zsh": c.m.layZsh}
+	if lay := brings[name]; lay != nil {
+		if err := lay(); err != nil {
+			return err
+		}
+	}
 	unit := c.m.packageUnit(name)
 	if unit == "" || c.m.fragment(unit) != "" {
 		return nil

@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+
+	"phoenix/tasks/aptsources"
 )
 
 // archived is a package of the simulated package archives. Present is the version
@@ -116,12 +118,16 @@ func (m *Machine) sources() []source {
 // packages in its own components only.
 func (s source) offers(v versions) []archived {
 	switch {
+	case s.suite == v.codename+"-security" && strings.Contains(s.uri, "debian-security"):
+		return slices.DeleteFunc(debianArchive(), func(a archived) bool { return a.name != "openssl" })
+	case strings.Contains(s.uri, "developer.download.nvidia.com"):
+		return nvidiaArchive()
 	case s.suite != v.codename:
 		return nil
 	case strings.Contains(s.uri, "proxmox.com/debian/pve"):
-		return proxmoxArchive(v)
+		return append(proxmoxArchive(v), headerPackages(v)...)
 	case strings.Contains(s.uri, "debian.org/debian"):
-		return debianArchive()
+		return append(debianArchive(), debianNVIDIA()...)
 	}
 	return nil
 }
@@ -129,21 +135,21 @@ func (s source) offers(v versions) []archived {
 // listName is the beginning of the names of the source's files in
 // /var/lib/apt/lists.
 func (s source) listName() string {
-	_, rest, _ := strings.Cut(s.uri, "://")
-	return strings.ReplaceAll(strings.TrimSuffix(rest, "/"), "/", "_") + "_dists_" + strings.ReplaceAll(s.suite, "/", "_")
+	return strings.TrimSuffix(aptsources.ListName(s.uri, s.suite), "_")
 }
 
 // layPackages lays the package sources, dpkg's status and apt's lists, as after an
 // `apt-get update` without a subscription.
 func (m *Machine) layPackages(identity) error {
 	v := m.versions()
-	files := map[string]string{}
+	files := map[string]string{"/usr/share/keyrings/debian-archive-keyring.gpg": "simulated\n"}
 	if m.Release == "8.4" {
 		files["/etc/apt/sources.list"] = "deb http://deb.debian.org/debian bookworm main contrib\ndeb http://deb.debian.org/debian bookworm-updates main contrib\ndeb http://security.debian.org/debian-security bookworm-security main contrib\n"
 		files["/etc/apt/sources.list.d/pve-enterprise.list"] = "deb https://enterprise.proxmox.com/debian/pve bookworm pve-enterprise\n"
 		files["/etc/apt/sources.list.d/ceph.list"] = "deb https://enterprise.proxmox.com/debian/ceph-quincy bookworm enterprise\n"
 	} else {
-		files["/etc/apt/sources.list.d/debian.sources"] = "Types: deb\nURIs: http://deb.debian.org/debian/\nSuites: trixie trixie-updates\nComponents: main contrib non-free-firmware\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n"
+		files["/etc/apt/sources.list.d/debian.sources"] = "Types: deb\nURIs: http://deb.debian.org/debian/\nSuites: trixie trixie-updates\nComponents: main contrib non-free-firmware\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n" +
+			"\nTypes: deb\nURIs: http://security.debian.org/debian-security/\nSuites: trixie-security\nComponents: main contrib non-free-firmware\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n"
 		files["/etc/apt/sources.list.d/pve-enterprise.sources"] = "Types: deb\nURIs: https://enterprise.proxmox.com/debian/pve\nSuites: trixie\nComponents: pve-enterprise\nSigned-By: /usr/share/keyrings/proxmox-archive-keyring.gpg\n"
 		files["/etc/apt/sources.list.d/ceph.sources"] = "Types: deb\nURIs: https://enterprise.proxmox.com/debian/ceph-squid\nSuites: trixie\nComponents: enterprise\nSigned-By: /usr/share/keyrings/proxmox-archive-keyring.gpg\n"
 	}
@@ -179,12 +185,12 @@ func (m *Machine) fetchLists(s source, write func(p string, data []byte, mode fs
 	for _, a := range s.offers(m.versions()) {
 		b.WriteString(a.stanza())
 	}
-	for i, component := range s.components {
+	for i, list := range s.lists() {
 		text := ""
 		if i == 0 {
 			text = b.String()
 		}
-		if err := write(base+"_"+component+"_binary-amd64_Packages", []byte(text), 0o644); err != nil {
+		if err := write("/var/lib/apt/lists/"+list, []byte(text), 0o644); err != nil {
 			return err
 		}
 	}

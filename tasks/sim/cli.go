@@ -19,8 +19,9 @@ type cliVerb struct {
 	run     func(c *call, a cliArgs) int
 }
 
-// cliOption is an option of a verb. kind is "string", "boolean", "integer" or, for
-// one of a few words, "a|b|c".
+// cliOption is an option of a verb. kind is "string", "boolean", "integer", "prompt"
+// for one whose value may be left out and is then asked for, or "a|b|c" for one of a
+// few words.
 type cliOption struct{ name, kind string }
 
 // cliArgs holds positional arguments and options by name.
@@ -85,7 +86,7 @@ func (v cliVerb) parse(words []string) (args cliArgs, problem string) {
 		if !ok {
 			return nil, fmt.Sprintf("Unknown option: %s\n400 unable to parse option\n", name)
 		}
-		next := i+1 < len(words) && (o.kind != "boolean" || !strings.HasPrefix(words[i+1], "-"))
+		next := i+1 < len(words) && (o.kind != "boolean" && o.kind != "prompt" || !strings.HasPrefix(words[i+1], "-"))
 		switch {
 		case inline:
 		case next:
@@ -93,6 +94,7 @@ func (v cliVerb) parse(words []string) (args cliArgs, problem string) {
 			value = words[i]
 		case o.kind == "boolean":
 			value = "1"
+		case o.kind == "prompt": // asked for on standard input
 		default:
 			return nil, fmt.Sprintf("Option %s requires an argument\n400 unable to parse option\n", o.name)
 		}

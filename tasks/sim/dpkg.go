@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -77,7 +78,7 @@ func (c *call) configureAll() int {
 			if strings.HasSuffix(e.status, " unpacked") || strings.HasSuffix(e.status, " half-configured") {
 				c.printf("Setting up %s (%s) ...\n", e.name, e.version)
 				list[i].status = "install ok installed"
-				if err := c.startPackage(e.name); err != nil {
+				if err := errors.Join(c.startPackage(e.name), c.settled(e)); err != nil {
 					return err
 				}
 			}

@@ -66,6 +66,9 @@ func (h *host) Write(ctx context.Context, e tasks.Edit) error {
 	if (e.Verb == tasks.VerbPut || e.Verb == tasks.VerbMkdir) && h.m.full(path.Clean(e.Path)) {
 		return fmt.Errorf("%s %s: %w", e.Verb, e.Path, errNoSpace)
 	}
+	if !mayGive() && (e.Owner != nil || e.Verb == tasks.VerbRemove && h.m.exists(ownerFile)) {
+		return h.writeOwned(e, func(e tasks.Edit) error { return h.Host.Write(ctx, e) })
+	}
 	return h.Host.Write(ctx, e)
 }
 

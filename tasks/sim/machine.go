@@ -32,6 +32,9 @@ type Machine struct {
 	LockTimeout time.Duration
 	// Now is the machine's clock.
 	Now func() time.Time
+	// Down, when set, is called when the machine goes down in a reboot, so that its
+	// connections can be ended.
+	Down func()
 
 	mu     sync.Mutex // guards random
 	random *rand.Rand
@@ -180,7 +183,7 @@ func (c *call) run() int {
 // programs all do, and work nevertheless.
 func (c *call) warnOfLocale() {
 	known := []string{"", "C", "C.UTF-8", "POSIX", "en_US.UTF-8"}
-	perl := []string{"pct", "pvesm", "pveam", "pvesh", "pveversion"}
+	perl := []string{"pct", "pvesm", "pveam", "pvesh", "pveum", "pveversion", "pve-firewall"}
 	if slices.Contains(known, c.env["LC_ALL"]) || !slices.Contains(perl, c.argv[0]) {
 		return
 	}
@@ -197,7 +200,7 @@ func (c *call) warnOfLocale() {
 func (m *Machine) find(name string) (program, bool) {
 	dir, base := filepath.Split(name)
 	bins := []string{"", "/bin/", "/sbin/", "/usr/bin/", "/usr/sbin/"}
-	if !slices.Contains(bins, dir) || m.missing(base) {
+	if !slices.Contains(bins, dir) || m.missing(base) || m.lacks(base) {
 		return nil, false
 	}
 	p, ok := programs()[base]

@@ -1,12 +1,10 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path"
-	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -17,9 +15,23 @@ func cloneOptions() []option {
 	return []option{host, textOption("description"), textOption("storage"), textOption("snapname"), textOption("pool"), textOption("target"), flagOption("full"), numberOption("bwlimit")}
 }
 
+// clone is one container in the making from another.
+type clone struct {
+	*pctCall
+	newID int
+	cfg   *config
+	full  bool
+	// made are the volumes so far, freed again when something fails.
+	made []string
+}
+
 func pctClone(p *pctCall) error {
 	newID, err := strconv.Atoi(p.args["newid"])
 	if err != nil {
+		return err
+	}
+	c := &clone{pctCall: p, newID: newID}
+	if err := p.checkTarget(); err != nil {
 		return err
 	}
 	cfg, err := p.load(p.id)
@@ -32,251 +44,181 @@ func pctClone(p *pctCall) error {
 	if g := p.m.guest(newID); g.Node != "" {
 		return die(255, "CT %d already exists on node '%s'", newID, g.Node)
 	}
-	if id := p.args["storage"]; id != "" {
-		if _, ok := p.m.storage(id); !ok {
-			return die(255, "storage '%s' does not exist", id)
-		}
-	}
-	source, err := p.cloneSource(cfg)
+	source, err := c.source(cfg)
 	if err != nil {
 		return err
 	}
-	return p.copyContainer(source, newID)
+	c.begin(source)
+	if err := p.mark(p.id, "disk"); err != nil {
+		return err
+	}
+	if err := p.save(newID, c.cfg); err != nil {
+		return err
+	}
+	p.worker = true
+	if err := c.copyAll(); err != nil {
+		if p.killed {
+			return err
+		}
+		return die(255, "clone failed: %v", errors.Join(err, p.mark(p.id, ""), c.undo()))
+	}
+	delete(c.cfg.keys, "lock")
+	return errors.Join(p.mark(p.id, ""), p.save(newID, c.cfg))
 }
 
-// cloneSource picks what is copied: the container or one of its snapshots.
-func (p *pctCall) cloneSource(cfg *config) (section, error) {
-	name := p.args["snapname"]
-	if name != "" {
+// checkTarget refuses a storage that cannot take the clone.
+func (p *pctCall) checkTarget() error {
+	id := p.args["storage"]
+	if id == "" {
+		return nil
+	}
+	s, ok := p.m.storage(id)
+	switch {
+	case !ok:
+		return die(255, "storage '%s' does not exist", id)
+	case s.disabled:
+		return die(255, "storage '%s' is disabled", id)
+	}
+	return nil
+}
+
+// mark sets or takes away the lock that Proxmox notes in a configuration.
+func (p *pctCall) mark(id int, lock string) error {
+	cfg, err := p.load(id)
+	if err != nil {
+		return err
+	}
+	cfg.set("lock", lock)
+	return p.save(id, cfg)
+}
+
+// source picks what is copied, the container or one of its snapshots, and whether its
+// volumes can be.
+func (c *clone) source(cfg *config) (section, error) {
+	c.full = c.on("full") || !cfg.on("template") && c.args["full"] == ""
+	from := cfg.section
+	if name := c.args["snapname"]; name != "" {
 		s, ok := cfg.snapshots[name]
 		if !ok {
 			return section{}, die(2, "snapshot '%s' does not exist", name)
 		}
-		return s, nil
+		from = s
 	}
-	full := p.on("full") || !cfg.on("template") && p.args["full"] == ""
-	if !full {
-		root, _ := mountSchema().split(cfg.keys["rootfs"])
-		return section{}, die(2, "Linked clone feature for '%s' is not available", root["volume"])
+	if c.args["storage"] != "" && !c.full {
+		return section{}, die(255, "parameter 'storage' not allowed for linked clones")
 	}
-	if p.m.running(p.id) {
-		if p.m.Release >= "9" {
-			return section{}, die(2, "Full clone of a running container is only possible from a snapshot")
+	for _, key := range append(from.numbered("mp"), "rootfs") { // in Perl's order
+		mount, fault := mountSchema().split(from.keys[key])
+		switch volid := mount["volume"]; {
+		case fault != "":
+			return section{}, die(255, "%s", fault)
+		case !isVolume(volid):
+			return section{}, die(255, "unable to clone mountpoint '%s' (type %s)", key, mountType(volid))
+		case !c.full && !c.m.canLink(volid, c.args["snapname"]):
+			return section{}, die(2, "Linked clone feature for '%s' is not available", volid)
+		case c.full && c.m.running(c.id) && c.args["snapname"] == "":
+			if c.m.Release >= "9" {
+				return section{}, die(2, "Full clone of a running container is only possible from a snapshot")
+			}
+			return section{}, die(2, "Cannot do full clones on a running container without snapshots")
 		}
-		return section{}, die(2, "Cannot do full clones on a running container without snapshots")
 	}
-	return cfg.section, nil
+	return from, nil
 }
 
-func (p *pctCall) copyContainer(source section, newID int) error {
-	made := newConfig()
-	made.section = source.clone()
-	for _, key := range []string{"template", "parent", "snaptime", "lock", "protection"} {
-		delete(made.keys, key)
+func mountType(source string) string {
+	if strings.HasPrefix(source, "/dev/") {
+		return "device"
 	}
-	for _, key := range made.numbered("unused") {
-		delete(made.keys, key)
+	return "bind"
+}
+
+// canLink tells whether the storage can make a clone that shares the volume
+// (volume_has_feature of its plugin, pve-storage 8.3.8).
+func (m *Machine) canLink(volid, snapshot string) bool {
+	id, name, _ := splitVolumeID(volid)
+	s, _ := m.storage(id)
+	base := strings.HasPrefix(path.Base(name), "base")
+	switch s.typ {
+	case "lvmthin", "rbd":
+		return snapshot != "" || base
+	case "zfspool":
+		return snapshot == "" && base
+	case "btrfs":
+		return strings.HasSuffix(name, ".raw") || snapshot == "" && base
 	}
-	for _, key := range append([]string{"rootfs"}, made.numbered("mp")...) {
-		text, err := p.copyVolume(key, made.keys[key], newID)
-		if err != nil {
-			return die(255, "clone failed: %v", err)
-		}
-		made.keys[key] = text
+	return false
+}
+
+// begin makes the clone's configuration: all of the parent's but what is about the
+// parent itself, and addresses of its own.
+func (c *clone) begin(source section) {
+	c.cfg = newConfig()
+	c.cfg.section = source.clone()
+	keys := c.cfg.keys
+	for _, key := range append(c.cfg.numbered("unused"), "template", "parent", "snaptime") {
+		delete(keys, key)
 	}
-	for _, key := range made.numbered("net") {
-		nic, fault := netSchema().split(made.keys[key])
-		if fault == "" {
-			nic["hwaddr"] = p.m.mac()
-			made.keys[key] = netSchema().print(nic)
+	keys["lock"] = "create"
+	for _, key := range c.cfg.numbered("net") {
+		if nic, fault := netSchema().split(keys[key]); fault == "" {
+			nic["hwaddr"] = c.m.mac()
+			keys[key] = netSchema().print(nic)
 		}
 	}
 	for _, key := range []string{"hostname", "description"} {
-		if v := p.args[key]; v != "" {
-			made.keys[key] = p.m.normalValue(key, v)
+		if v := c.args[key]; v != "" {
+			keys[key] = c.m.normalValue(key, v)
 		}
 	}
-	if err := copyTree(p.m.path(guestRoot(p.id)), p.m.path(guestRoot(newID))); err != nil {
-		return err
-	}
-	return p.save(newID, made)
 }
 
-// copyVolume makes a volume of the same size for another container.
-func (p *pctCall) copyVolume(key, text string, newID int) (string, error) {
-	mount, fault := mountSchema().split(text)
-	if fault != "" {
-		return "", fmt.Errorf("%s", fault)
+// copyAll makes the volumes and lays the guest's files.
+func (c *clone) copyAll() error {
+	if c.m.Release >= "9" {
+		c.printf("creating a clone of container %d with ID %d\n", c.id, c.newID)
 	}
-	if !isVolume(mount["volume"]) {
-		return "", fmt.Errorf("unable to clone mountpoint '%s' (type bind)", key)
-	}
-	size, err := p.m.volumeSize(mount["volume"])
-	if err != nil {
-		return "", err
-	}
-	if p.m.Release >= "9" && key == "rootfs" {
-		p.printf("creating a clone of container %d with ID %d\n", p.id, newID)
-	}
-	if p.verb.name == "clone" {
-		p.printf("create full clone of mountpoint %s (%s)\n", key, mount["volume"])
-	}
-	id, _, _ := splitVolumeID(mount["volume"])
-	if to := p.args["storage"]; to != "" {
-		id = to
-	}
-	s, ok := p.m.storage(id)
-	if !ok {
-		return "", fmt.Errorf("storage '%s' does not exist", id)
-	}
-	volid, err := p.allocate(s, newID, size)
-	if err != nil {
-		return "", err
-	}
-	p.printf("%s", rsyncText)
-	mount["volume"] = volid
-	schema := mountSchema()
-	if key == "rootfs" {
-		schema = rootfsSchema()
-	}
-	return schema.print(mount), nil
-}
-
-// rsyncText is what rsync says of the copy of a Debian 12 guest.
-const rsyncText = `
-Number of files: 10,717 (reg: 8,226, dir: 1,082, link: 1,409)
-Number of created files: 10,715 (reg: 8,226, dir: 1,080, link: 1,409)
-Number of deleted files: 0
-Number of regular files transferred: 8,224
-Total file size: 208,403,225 bytes
-Total transferred file size: 204,562,888 bytes
-Literal data: 204,562,888 bytes
-Matched data: 0 bytes
-File list size: 327,673
-File list generation time: 0.001 seconds
-File list transfer time: 0.000 seconds
-Total bytes sent: 205,264,205
-Total bytes received: 166,394
-
-sent 205,264,205 bytes  received 166,394 bytes  45,651,244.22 bytes/sec
-total size is 208,403,225  speedup is 1.01
-`
-
-// copyTree copies a folder with its files and links; a missing one is empty.
-func copyTree(from, to string) error {
-	return filepath.WalkDir(from, func(file string, d fs.DirEntry, err error) error {
-		if err != nil {
-			if os.IsNotExist(err) {
-				return nil
-			}
-			return err
+	for _, key := range append([]string{"rootfs"}, c.cfg.numbered("mp")...) {
+		allocate := c.copyVolume
+		if !c.full {
+			allocate = c.linkVolume
 		}
-		rel, err := filepath.Rel(from, file)
+		text, volid, err := allocate(key, c.cfg.keys[key], c.newID)
+		if volid != "" {
+			c.made = append(c.made, volid)
+		}
 		if err != nil {
 			return err
 		}
-		target := filepath.Join(to, rel)
-		switch {
-		case d.IsDir():
-			return os.MkdirAll(target, 0o755)
-		case d.Type()&fs.ModeSymlink != 0:
-			link, err := os.Readlink(file)
-			if err != nil {
-				return err
-			}
-			return os.Symlink(link, target)
-		}
-		info, err := d.Info()
-		if err != nil {
+		c.cfg.keys[key] = text
+		if err := c.save(c.newID, c.cfg); err != nil {
 			return err
 		}
-		data, err := os.ReadFile(file)
-		if err != nil {
-			return err
+		if c.hit("allocated") {
+			return errors.New("killed")
 		}
-		return os.WriteFile(target, data, info.Mode().Perm())
-	})
-}
-
-func pctTemplate(p *pctCall) error {
-	return p.change(255, func(cfg *config) error {
-		switch {
-		case cfg.on("template"):
-			return die(255, "you can't convert a template to a template")
-		case len(cfg.snapshots) > 0:
-			return die(255, "unable to create template, because CT contains snapshots")
-		case p.m.running(p.id):
-			return die(255, "you can't convert a CT to template if the CT is running")
-		}
-		for _, key := range append([]string{"rootfs"}, cfg.numbered("mp")...) {
-			text, err := p.rename(key, cfg.keys[key])
-			if err != nil {
-				return die(0, "%v", err) // the task failed, which pct template does not tell
-			}
-			cfg.keys[key] = text
-		}
-		cfg.keys["template"] = "1"
-		return nil
-	})
-}
-
-// rename makes a base volume of a mount point's volume.
-func (p *pctCall) rename(key, text string) (string, error) {
-	mount, fault := mountSchema().split(text)
-	if fault != "" || !isVolume(mount["volume"]) {
-		return text, nil
 	}
-	where, err := p.m.volumePath(mount["volume"])
-	if err != nil {
-		return "", err
+	from := guestRoot(c.id)
+	if name := c.args["snapname"]; name != "" {
+		from = snapshotDir(c.id, name)
 	}
-	base := strings.Replace(strings.Replace(path.Base(where), "subvol-", "basevol-", 1), "vm-", "base-", 1)
-	if err := os.Rename(p.m.path(where), p.m.path(path.Join(path.Dir(where), base))); err != nil {
-		return "", err
-	}
-	if err := os.Chmod(p.m.path(path.Join(path.Dir(where), base)), 0o444); err != nil {
-		return "", err
-	}
-	mount["volume"] = strings.Replace(mount["volume"], path.Base(where), base, 1)
-	schema := mountSchema()
-	if key == "rootfs" {
-		schema = rootfsSchema()
-	}
-	return schema.print(mount), nil
-}
-
-func pctMoveVolume(p *pctCall) error {
-	key := p.args["volume"]
-	cfg, err := p.load(p.id)
-	if err != nil {
+	if err := copyTree(c.m.path(from), c.m.path(guestRoot(c.newID))); err != nil {
 		return err
 	}
-	if err := checkLock(cfg); err != nil {
-		return err
+	rules := fmt.Sprintf("/etc/pve/firewall/%d.fw", c.id)
+	if data, err := c.m.read(rules); err == nil {
+		return c.m.write(fmt.Sprintf("/etc/pve/firewall/%d.fw", c.newID), data, 0o640)
 	}
-	old, ok := cfg.keys[key]
-	if !ok {
-		return die(255, "format error\nvolume: property is missing and it is not optional\nmp: property is missing and it is not optional")
+	return nil
+}
+
+// undo frees what was made and takes the configuration away.
+func (c *clone) undo() error {
+	var errs []error
+	for _, volid := range c.made {
+		_, err := c.m.free(volid)
+		errs = append(errs, err)
 	}
-	if p.m.running(p.id) {
-		return die(255, "cannot move volumes of a running container")
-	}
-	return p.change(255, func(cfg *config) error {
-		text, err := p.copyVolume(key, old, p.id)
-		if err != nil {
-			return die(255, "%v", err)
-		}
-		cfg.keys[key] = text
-		u := &update{pctCall: p, cfg: cfg}
-		u.retire(cfg, old)
-		if p.on("delete") {
-			i := slices.IndexFunc(cfg.numbered("unused"), func(k string) bool { return strings.HasPrefix(old, cfg.keys[k]) })
-			if i >= 0 {
-				unused := cfg.numbered("unused")[i]
-				_, err = p.m.free(cfg.keys[unused])
-				delete(cfg.keys, unused)
-			}
-		}
-		return err
-	})
+	errs = append(errs, os.RemoveAll(c.m.path(guestDir(c.newID))), os.Remove(c.m.path(c.m.confPath(c.newID))))
+	return errors.Join(append(errs, c.m.exclusive(func() error { return c.m.writeVMList() }))...)
 }

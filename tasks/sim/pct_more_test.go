@@ -118,7 +118,7 @@ func TestACloneGetsItsOwnVolumesAndAddresses(t *testing.T) {
 	b.refused(255, "CT 930 already exists on node 'pve'", "pct", "clone", "900", "930")
 	b.must("pct", "template", "930")
 	b.wantConf(930, "template: 1", "rootfs: local:930/base-930-disk-0.raw,size=1G")
-	b.refused(2, "Linked clone feature for 'local:930/base-930-disk-0.raw' is not available", "pct", "clone", "930", "931")
+	b.refused(2, "Linked clone feature for 'local:930/base-930-disk-1.raw' is not available", "pct", "clone", "930", "931")
 	b.must("pct", "start", "900")
 	b.refused(2, "Cannot do full clones on a running container without snapshots", "pct", "clone", "900", "931")
 	b.refused(255, "you can't convert a CT to template if the CT is running", "pct", "template", "900")

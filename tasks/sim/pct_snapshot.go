@@ -44,7 +44,7 @@ func (p *pctCall) canSnapshot(cfg *config) bool {
 	for _, key := range append([]string{"rootfs"}, cfg.numbered("mp")...) {
 		mount, fault := mountSchema().split(cfg.keys[key])
 		if fault != "" || !isVolume(mount["volume"]) {
-			continue
+			return false
 		}
 		id, _, _ := splitVolumeID(mount["volume"])
 		s, ok := p.m.storage(id)

@@ -32,7 +32,7 @@ func pvesm(c *call) int {
 // storageOptions is the union of the properties of all types; booleans are known.
 func storageOptions() []cliOption {
 	booleans := []string{"disable", "saferemove", "shared", "sparse", "tagged_only", "create-base-path", "create-subdirs", "mkdir", "nocow"}
-	options := []cliOption{{"path", "string"}, {"content", "string"}, {"disable", "boolean"}, {"password", "string"}}
+	options := []cliOption{{"path", "string"}, {"content", "string"}, {"disable", "boolean"}, {"password", "prompt"}}
 	for _, name := range storageProperties() {
 		kind := "string"
 		if slices.Contains(booleans, name) {
@@ -200,6 +200,10 @@ func (c *call) addStorage(a cliArgs) error {
 		return fmt.Errorf("create storage failed: %w", err)
 	}
 	s.complete()
+	c.m.mountpoint(&s)
+	if err := c.password(s, a); err != nil {
+		return fmt.Errorf("create storage failed: %w", err)
+	}
 	if err := c.m.activate(s); err != nil {
 		return fmt.Errorf("create storage failed: %w", err)
 	}
@@ -208,8 +212,13 @@ func (c *call) addStorage(a cliArgs) error {
 
 // activate makes the folders of a directory storage, as `pvesm add` does.
 func (m *Machine) activate(s storage) error {
-	if s.disabled || s.typ != "dir" && s.typ != "btrfs" {
+	switch {
+	case s.disabled:
 		return nil
+	case s.typ == "nfs" || s.typ == "cifs":
+		return os.MkdirAll(m.path(s.path), 0o755)
+	case s.typ != "dir" && s.typ != "btrfs":
+		return m.activateVolumes(s)
 	}
 	if s.props["create-base-path"] != "0" && s.props["is_mountpoint"] == "" {
 		if err := os.MkdirAll(m.path(s.path), 0o755); err != nil {
@@ -296,6 +305,10 @@ func (c *call) setStorage(a cliArgs) error {
 		case name == "content":
 			s.content = map[string]bool{}
 			s.complete()
+		case name == "password":
+			if err := os.Remove(c.m.path(secretsDir + s.id + ".pw")); err != nil && !os.IsNotExist(err) {
+				return err
+			}
 		case slices.Contains(storageProperties(), name):
 			delete(s.props, name)
 		default:
@@ -304,6 +317,9 @@ func (c *call) setStorage(a cliArgs) error {
 	}
 	if err := s.assign(a); err != nil {
 		return err
+	}
+	if err := c.password(*s, a); err != nil {
+		return fmt.Errorf("update storage failed: %w", err)
 	}
 	return c.m.saveStorages(list)
 }

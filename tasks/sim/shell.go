@@ -18,6 +18,9 @@ func shell(c *call) int {
 	for len(words) > 0 && strings.HasPrefix(words[0], "-") && !strings.Contains(words[0], "c") {
 		words = words[1:]
 	}
+	if len(words) > 0 && !strings.HasPrefix(words[0], "-") {
+		return c.script(words)
+	}
 	line := ""
 	if len(words) >= 2 && strings.HasPrefix(words[0], "-") {
 		line = words[1]
@@ -30,6 +33,12 @@ func shell(c *call) int {
 	}
 	s := &shellRun{call: *c}
 	s.env = maps.Clone(c.env)
+	// A group around everything is how phoenix hands over a script (tasks/interp).
+	if body, ok := strings.CutPrefix(line, "{ :; "); ok {
+		if body, ok = strings.CutSuffix(body, "\n} </dev/null\n"); ok {
+			line, s.in = body, strings.NewReader("")
+		}
+	}
 	code, err := s.line(line)
 	if err != nil {
 		c.errorf("sh: 1: Syntax error: %v\n", err)

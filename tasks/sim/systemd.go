@@ -158,6 +158,8 @@ func systemctl(c *call) int {
 		return c.unitIs(verb, units, flags["quiet"] || flags["q"])
 	case "daemon-reload", "reset-failed", "daemon-reexec":
 		return 0
+	case "reboot":
+		return c.reboot()
 	case "is-system-running":
 		c.printf("running\n")
 		return 0
@@ -282,6 +284,9 @@ func (c *call) unitChangeOne(verb, unit string, now bool) (int, error) {
 		return 1, nil
 	case verb == "reload" || verb == "start" && active == "active" || strings.HasPrefix(verb, "try-") && active != "active":
 		return 0, nil
+	}
+	if err := c.m.unitNodes(unit); err != nil {
+		return 1, err
 	}
 	return 0, c.m.setActive(unit, true)
 }

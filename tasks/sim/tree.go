@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -36,6 +37,19 @@ type identity struct {
 
 const identityFile = "/.sim/machine.json"
 
+// Open takes the machine that the tree below root is, whatever its name is by now.
+func Open(root string, o Options) (*Machine, error) {
+	data, err := os.ReadFile(filepath.Join(root, identityFile))
+	if err != nil {
+		return nil, fmt.Errorf("open simulated machine: %w", err)
+	}
+	var id identity
+	if err := json.Unmarshal(data, &id); err != nil {
+		return nil, fmt.Errorf("open simulated machine: read %s: %w", identityFile, err)
+	}
+	return New(root, id.Node, o)
+}
+
 // lay makes the tree of a fresh machine, or takes the identity of the present one.
 func (m *Machine) lay(o Options) error {
 	return m.exclusive(func() error {
@@ -49,7 +63,7 @@ func (m *Machine) lay(o Options) error {
 		}
 		id := identity{Node: m.Node, Release: m.Release, Layout: o.Layout, GPUs: o.GPUs}
 		for _, part := range []func(identity) error{
-			m.layFolders, m.layCluster, m.laySystem, m.layProc, m.layPackages, m.layUnits, m.layTemplates, m.layGPUs,
+			m.layFolders, m.layCluster, m.layKeys, m.laySystem, m.layLocales, m.layNetwork, m.layProc, m.layKernel, m.layPackages, m.layUnits, m.layTemplates, m.layGPUs, m.layDisks,
 		} {
 			if err := part(id); err != nil {
 				return fmt.Errorf("lay out tree: %w", err)

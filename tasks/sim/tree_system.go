@@ -39,11 +39,13 @@ func (m *Machine) laySystem(id identity) error {
 		"/etc/debian_version":     v.debian + ".5\n",
 		"/etc/os-release":         osRelease(v),
 		"/etc/passwd":             "root:x:0:0:root:/root:/bin/bash\ndaemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\nwww-data:x:33:33:www-data:/var/www:/usr/sbin/nologin\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
-		"/etc/group":              "root:x:0:\ndaemon:x:1:\ntty:x:5:\nsudo:x:27:\nwww-data:x:33:\nnogroup:x:65534:\n",
+		"/etc/group":              "root:x:0:\ndaemon:x:1:\nadm:x:4:\ntty:x:5:\nsudo:x:27:\nwww-data:x:33:\nnogroup:x:65534:\n",
+		"/etc/shadow":             "root:$y$j9T$simulated$root:20000:0:99999:7:::\ndaemon:*:20000:0:99999:7:::\nwww-data:*:20000:0:99999:7:::\nnobody:*:20000:0:99999:7:::\n",
 		"/etc/subuid":             "root:100000:65536\n",
 		"/etc/subgid":             "root:100000:65536\n",
 		"/etc/fstab":              "/dev/pve/root / ext4 errors=remount-ro 0 1\nproc /proc proc defaults 0 0\n",
 		"/etc/motd":               "",
+		"/usr/sbin/nologin":       "\x7fELF simulated\n",
 		"/etc/default/grub":       "GRUB_DEFAULT=0\nGRUB_TIMEOUT=5\nGRUB_CMDLINE_LINUX_DEFAULT=\"quiet\"\nGRUB_CMDLINE_LINUX=\"\"\n",
 		"/etc/ssh/sshd_config":    "Include /etc/ssh/sshd_config.d/*.conf\nPermitRootLogin yes\nAcceptEnv LANG LC_*\nSubsystem sftp /usr/lib/openssh/sftp-server\n",
 		"/etc/chrony/chrony.conf": "pool 2.debian.pool.ntp.org iburst\n",
@@ -54,13 +56,6 @@ func (m *Machine) laySystem(id identity) error {
 	for _, zone := range strings.Fields("Etc/UTC UTC Europe/Berlin Europe/Vienna Europe/London Europe/Paris America/New_York America/Los_Angeles Asia/Tokyo Asia/Singapore Australia/Sydney") {
 		files["/usr/share/zoneinfo/"+zone] = "TZif2 simulated " + zone + "\n"
 	}
-	for _, iface := range []string{"lo", "eth0", "vmbr0", "vmbr1"} {
-		files["/sys/class/net/"+iface+"/mtu"] = "1500\n"
-		files["/sys/class/net/"+iface+"/operstate"] = "up\n"
-	}
-	for _, bridge := range []string{"vmbr0", "vmbr1"} {
-		files["/sys/class/net/"+bridge+"/bridge/stp_state"] = "0\n"
-	}
 	for _, device := range []string{"null", "zero", "kvm", "fuse", "net/tun"} {
 		files["/dev/"+device] = ""
 	}
@@ -68,6 +63,11 @@ func (m *Machine) laySystem(id identity) error {
 		return err
 	}
 	return m.link("/etc/localtime", "/usr/share/zoneinfo/Etc/UTC")
+}
+
+// layZsh lays the shell that Debian's package of zsh brings.
+func (m *Machine) layZsh() error {
+	return m.write("/usr/bin/zsh", []byte("\x7fELF simulated\n"), 0o755)
 }
 
 func osRelease(v versions) string {
@@ -86,16 +86,17 @@ func (m *Machine) layProc(id identity) error {
 		fmt.Fprintf(&cpus, "processor\t: %d\nvendor_id\t: AuthenticAMD\nmodel name\t: AMD EPYC\ncpu MHz\t\t: 2596.134\ncpu cores\t: 4\nflags\t\t: fpu vme svm\n\n", i)
 	}
 	return m.writeAll(map[string]string{
-		"/proc/sys/kernel/hostname":               m.Node + "\n",
-		"/proc/sys/kernel/osrelease":              kernel + "\n",
-		"/proc/net/unix":                          "Num       RefCount Protocol Flags    Type St Inode Path\n0000000000000000: 00000002 00000000 00010000 0001 01 12001 /run/systemd/private\n",
-		"/proc/cpuinfo":                           cpus.String(),
-		"/proc/meminfo":                           "MemTotal:       16374532 kB\nMemFree:        12034200 kB\nMemAvailable:   14200000 kB\nSwapTotal:       8388604 kB\nSwapFree:        8388604 kB\n",
-		"/proc/uptime":                            "86400.50 340000.00\n",
-		"/proc/loadavg":                           "0.10 0.12 0.09 1/312 4242\n",
-		"/proc/cmdline":                           "BOOT_IMAGE=/boot/vmlinuz-" + kernel + " root=/dev/mapper/pve-root ro quiet\n",
-		"/proc/version":                           "Linux version " + kernel + " (build@proxmox) (gcc 12.2.0) #1 SMP PREEMPT_DYNAMIC PMX " + kernel + "\n",
-		"/proc/mounts":                            "/dev/mapper/pve-root / ext4 rw,relatime,errors=remount-ro 0 0\nproc /proc proc rw,relatime 0 0\n/dev/fuse /etc/pve fuse rw,nosuid,nodev,relatime 0 0\n",
+		"/proc/sys/kernel/hostname":  m.Node + "\n",
+		"/proc/sys/kernel/osrelease": kernel + "\n",
+		bootID:                       bootIDOf(0) + "\n",
+		"/proc/net/unix":             "Num       RefCount Protocol Flags    Type St Inode Path\n0000000000000000: 00000002 00000000 00010000 0001 01 12001 /run/systemd/private\n",
+		"/proc/cpuinfo":              cpus.String(),
+		"/proc/meminfo":              "MemTotal:       16374532 kB\nMemFree:        12034200 kB\nMemAvailable:   14200000 kB\nSwapTotal:       8388604 kB\nSwapFree:        8388604 kB\n",
+		"/proc/uptime":               "86400.50 340000.00\n",
+		"/proc/loadavg":              "0.10 0.12 0.09 1/312 4242\n",
+		"/proc/cmdline":              "BOOT_IMAGE=/boot/vmlinuz-" + kernel + " root=/dev/mapper/pve-root ro quiet\n",
+		"/proc/version":              "Linux version " + kernel + " (build@proxmox) (gcc 12.2.0) #1 SMP PREEMPT_DYNAMIC PMX " + kernel + "\n",
+		"/proc/mounts":               "/dev/mapper/pve-root / ext4 rw,relatime,errors=remount-ro 0 0\nproc /proc proc rw,relatime 0 0\n/dev/fuse /etc/pve fuse rw,nosuid,nodev,relatime 0 0\n",
 		"/sys/module/apparmor/parameters/enabled": armor,
 		"/proc/modules":                           "",
 		"/boot/vmlinuz-" + kernel:                 "",
@@ -110,18 +111,21 @@ func (m *Machine) layGPUs(id identity) error {
 		return nil
 	}
 	files := map[string]string{
-		"/sys/module/nvidia/version":  "550.54.15\n",
-		"/proc/driver/nvidia/version": "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15  Tue Mar  5 22:23:56 UTC 2024\nGCC version:  gcc version 12.2.0 (Debian 12.2.0-14)\n",
-		"/dev/nvidiactl":              "", "/dev/nvidia-uvm": "", "/dev/nvidia-uvm-tools": "", "/dev/nvidia-caps/nvidia-cap1": "", "/dev/nvidia-caps/nvidia-cap2": "",
+		"/dev/nvidiactl": "", "/dev/nvidia-uvm": "", "/dev/nvidia-uvm-tools": "", "/dev/nvidia-caps/nvidia-cap1": "", "/dev/nvidia-caps/nvidia-cap2": "",
 	}
 	for i := range id.GPUs {
 		dir := fmt.Sprintf("/sys/bus/pci/devices/0000:%02x:00.0/", i+1)
 		files[dir+"vendor"], files[dir+"device"], files[dir+"class"] = "0x10de\n", "0x2684\n", "0x030000\n"
 		files[fmt.Sprintf("/dev/nvidia%d", i)] = ""
-		files[fmt.Sprintf("/proc/driver/nvidia/gpus/0000:%02x:00.0/information", i+1)] = fmt.Sprintf(
-			"Model: \t\t NVIDIA GeForce RTX 4090\nIRQ:   \t\t %d\nGPU UUID: \t GPU-00000000-0000-0000-0000-%012d\nVideo BIOS: \t 95.02.3c.00.8f\nBus Type: \t PCIe\nDevice Minor: \t %d\n", 40+i, i+1, i)
 	}
-	return m.writeAll(files)
+	if err := m.writeAll(files); err != nil {
+		return err
+	}
+	kernel := m.versions().kernel
+	if err := m.layDriver(kernel); err != nil {
+		return err
+	}
+	return m.loadNVIDIA(kernel, "nvidia")
 }
 
 // layUnits lays systemd's unit files with what is enabled and active.

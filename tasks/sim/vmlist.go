@@ -3,7 +3,6 @@ package sim
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -117,19 +116,6 @@ func (m *Machine) setRunning(id int, run bool) error {
 		if err := m.write(unixSockets, []byte(strings.Join(lines, "")), 0o444); err != nil {
 			return err
 		}
-		return m.setPID(id, run)
+		return m.setProcess(id, run)
 	})
-}
-
-// pidFile stands for what the process table says of a container's first process.
-func pidFile(id int) string { return fmt.Sprintf("/run/lxc/%d.pid", id) }
-
-func (m *Machine) setPID(id int, run bool) error {
-	if run {
-		return m.write(pidFile(id), fmt.Appendf(nil, "%d\n", 2000+m.intN(60000)), 0o644)
-	}
-	if err := os.Remove(m.path(pidFile(id))); err != nil && !os.IsNotExist(err) {
-		return err
-	}
-	return nil
 }

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -76,7 +77,7 @@ func (m *Machine) volumePath(volid string) (string, error) {
 		}
 	}
 	if !s.file() {
-		return s.path + "/" + name, nil
+		return s.path + "/" + path.Base(name), nil // a linked clone's name begins with its base
 	}
 	if !regexp.MustCompile(`^\d+/[A-Za-z0-9._-]+$`).MatchString(name) {
 		return "", fmt.Errorf("unable to parse directory volume name '%s'", name)
@@ -86,7 +87,7 @@ func (m *Machine) volumePath(volid string) (string, error) {
 
 // volumeOwner is the container that a volume's name belongs to, or 0.
 func volumeOwner(volid string) int {
-	m := regexp.MustCompile(`(?:vm|base|subvol|basevol)-(\d+)-`).FindStringSubmatch(volid)
+	m := regexp.MustCompile(`(?:vm|base|subvol|basevol)-(\d+)-`).FindStringSubmatch(path.Base(volid))
 	if m == nil {
 		return 0
 	}
@@ -297,6 +298,9 @@ func (m *Machine) free(volid string) (missing string, err error) {
 	if !m.exists(where) {
 		return where, nil
 	}
+	if base := path.Base(where); m.linkedTo(base) {
+		return "", fmt.Errorf("base volume '%s' is still in use by linked clones", base)
+	}
 	if err := os.RemoveAll(m.path(where)); err != nil {
 		return "", err
 	}
@@ -307,6 +311,18 @@ func (m *Machine) free(volid string) (missing string, err error) {
 		}
 	}
 	return "", nil
+}
+
+// linkedTo tells whether a guest's volume says in its name that it is a linked clone of
+// the base volume. LVM's say nothing, and can do without their base.
+func (m *Machine) linkedTo(base string) bool {
+	if !strings.HasPrefix(base, "base") {
+		return false
+	}
+	return slices.ContainsFunc(m.guestFiles(), func(file string) bool {
+		data, err := os.ReadFile(file)
+		return err == nil && bytes.Contains(data, []byte(":"+base+"/"))
+	})
 }
 
 // isVolume reports whether a mount point's source is a volume of a storage, not a
