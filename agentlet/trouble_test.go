@@ -2,6 +2,7 @@ package agentlet
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 
 	"phoenix/agentlet/wire"
 	"phoenix/tasks"
+	"phoenix/tasks/guard"
 )
 
 func TestASecondRunIsToldWhoHasTheLock(t *testing.T) {
@@ -300,5 +302,25 @@ func TestTheOutboxKeepsTheOrderOfManySenders(t *testing.T) {
 	}
 	if n != 400 {
 		t.Errorf("%d messages arrived, want 400", n)
+	}
+}
+
+// Under a change that may be taken back at any moment, nothing that is found is true.
+func TestNothingIsDoneUnderAnUndecidedChange(t *testing.T) {
+	for _, mode := range []tasks.Mode{tasks.ModeCheck, tasks.ModeRun} {
+		dir := t.TempDir()
+		at := filepath.Join(dir, guard.Dir, strings.Repeat("a", 32))
+		state := fmt.Sprintf(`{"what":"network","timeout":60000000000,"prepared":{"clock":%q}}`, time.Now().Format(time.RFC3339))
+		if err := errors.Join(os.MkdirAll(at, 0o700), os.WriteFile(filepath.Join(at, "state.json"), []byte(state), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		s := open(t, dir)
+		s.start(job(mode, "r1", step("a", "change")))
+		if m := s.read(); m.Done == nil || !strings.Contains(m.Done.Error, "a change of the network by another run waits to be confirmed") {
+			t.Errorf("%s: %+v", mode, m)
+		}
+		if _, err := os.Stat(filepath.Join(at, "state.json")); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -35,6 +35,9 @@ func (w *work) do(ctx context.Context) wire.Done {
 		return wire.Done{Error: "the machine has not gone down yet"}
 	}
 	if w.job.Mode == tasks.ModeCheck {
+		if err := w.undecided(); err != nil {
+			return wire.Done{Error: err.Error()}
+		}
 		return w.run(ctx, "")
 	}
 	if err := checkRunID(w.job.RunID); err != nil {
@@ -47,9 +50,10 @@ func (w *work) do(ctx context.Context) wire.Done {
 		return wire.Done{Error: err.Error(), Holder: holder}
 	}
 	defer lock.release()
-	if err := w.undecided(ctx); err != nil {
+	if err := w.undecided(); err != nil {
 		return wire.Done{Error: err.Error()}
 	}
+	guard.Forget(ctx, w.server.Host(""), w.server.now())
 	runs := runsDir(w.server.Dirs.State)
 	for j := range uncollected(runs, w.job.RunID) {
 		w.out.send(wire.Message{Journal: &j})
@@ -71,18 +75,16 @@ func (w *work) stillUp() bool {
 	return err == nil && id == w.job.AfterBoot
 }
 
-// undecided is the error of a machine on which an earlier run's change may still be
-// taken back: what this run found would be true for seconds.
-func (w *work) undecided(ctx context.Context) error {
-	h := w.server.Host("")
-	what, left, err := guard.Pending(h, w.server.now())
+// undecided is the error of a machine on which another run's change may still be taken
+// back: what is found there now may be true for seconds only.
+func (w *work) undecided() error {
+	what, left, err := guard.Pending(w.server.Host(""), w.server.now())
 	if err != nil {
 		return err
 	}
 	if what != "" {
-		return fmt.Errorf("a change of the %s by an earlier run waits to be confirmed, and is taken back within %s otherwise: run again then", what, left.Round(time.Second))
+		return fmt.Errorf("a change of the %s by another run waits to be confirmed, and is taken back within %s otherwise: come again then", what, left.Round(time.Second))
 	}
-	guard.Forget(ctx, h, w.server.now())
 	return nil
 }
 

@@ -69,7 +69,7 @@ func (r *Reader) Read() (Message, error) {
 	}
 	// The buffer grows with what arrives, not with what is claimed.
 	r.buf.Reset()
-	r.buf.Grow(min(int(n), 32<<10) + bytes.MinRead)
+	r.buf.Grow(min(int(n), 8<<10) + bytes.MinRead)
 	got, err := io.CopyN(&r.buf, r.r, int64(n))
 	if errors.Is(err, io.EOF) {
 		return Message{}, fmt.Errorf("read frame: %w after %d of %d bytes", io.ErrUnexpectedEOF, got, n)

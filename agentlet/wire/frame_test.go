@@ -29,7 +29,7 @@ func golden() map[string]Message {
 				{ID: "file:/etc/motd", Kind: "file", Leader: "pve1", Needs: []string{"apt:packages"}, Tags: []string{"motd"}, TimeoutS: 30, Spec: json.RawMessage(`{"path":"/etc/motd"}`)},
 			},
 			Secrets:      map[string]string{"root": "correct horse"},
-			Consent:      tasks.Consent{Destroy: []int{900}, Restart: true, Reboot: true, Wipe: []string{"/dev/disk/by-id/x"}},
+			Consent:      tasks.Consent{Destroy: []int{900}, Restart: true, Reboot: true, Wipe: []string{"/dev/disk/by-id/x"}, Rollback: []int{901}},
 			AfterBoot:    "0b1c",
 			StepTimeoutS: 600,
 		}},

@@ -117,7 +117,8 @@ func ownFile() (path, sum string, err error) {
 	running := "/proc/self/exe"
 	path, err = os.Readlink(running)
 	if errors.Is(err, fs.ErrNotExist) {
-		path, running, err = os.Args[0], os.Args[0], nil
+		path, err = filepath.Abs(os.Args[0]) // a watchdog is started from elsewhere
+		running = path
 	}
 	if err != nil {
 		return "", "", err

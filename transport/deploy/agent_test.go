@@ -142,19 +142,26 @@ func TestCleanLeavesNothing(t *testing.T) {
 	}
 	finish(t, a)
 	keep := filepath.Join(h.root, "root/.cache/phoenix/reports")
-	if err := errors.Join(os.MkdirAll(keep, 0o700), os.WriteFile(filepath.Join(keep, "../agentlet-old"), nil, 0o700)); err != nil {
+	downloads := filepath.Join(h.root, "var/cache/phoenix")
+	settings := filepath.Join(h.root, "etc/sysctl.d")
+	set := filepath.Join(settings, "90-phoenix.conf")
+	if err := errors.Join(os.MkdirAll(downloads, 0o700), os.WriteFile(filepath.Join(downloads, "driver.run"), nil, 0o600),
+		os.MkdirAll(settings, 0o700), os.WriteFile(set, nil, 0o600),
+		os.MkdirAll(keep, 0o700), os.WriteFile(filepath.Join(keep, "../agentlet-old"), nil, 0o700)); err != nil {
 		t.Fatal(err)
 	}
 	removed, err := Clean(t.Context(), h, target, Options{})
 	for i := range removed {
 		removed[i] = strings.TrimPrefix(removed[i], h.root)
 	}
-	want := []string{"/var/lib/phoenix", "/root/.cache/phoenix/agentlet-old", "/run/lock/phoenix.lock"}
+	want := []string{"/var/lib/phoenix", "/var/cache/phoenix", "/root/.cache/phoenix/agentlet-old", "/run/lock/phoenix.lock"}
 	if err != nil || !slices.Equal(removed, want) {
 		t.Errorf("removed %q, %v; want %q", removed, err, want)
 	}
-	if _, err := os.Stat(keep); err != nil {
-		t.Errorf("what is not ours is gone: %v", err)
+	for _, path := range []string{keep, set} {
+		if _, err := os.Stat(path); err != nil {
+			t.Errorf("what is not ours, or was configured, is gone: %v", err)
+		}
 	}
 	if again, err := Clean(t.Context(), h, target, Options{}); err != nil || len(again) != 0 {
 		t.Errorf("a second time: %q, %v", again, err)

@@ -9,8 +9,8 @@ import (
 	"phoenix/transport"
 )
 
-// Clean removes every trace of phoenix from the host: helpers, records of runs, the
-// lock. It returns the paths that it removed, in the order of removal. A host that a
+// Clean removes what phoenix keeps for itself on the host: helpers, records of runs,
+// downloads, the lock. What it configured stays. It returns the paths that it removed, in the order of removal. A host that a
 // run is under way on is left alone; the error is then a *HeldError.
 func Clean(ctx context.Context, conn transport.Conn, t transport.Target, o Options) ([]string, error) {
 	r := &remote{conn: conn, target: t, opts: o, nonce: o.nonce()}

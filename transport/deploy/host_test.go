@@ -123,7 +123,7 @@ func (h *shell) program(name, script string) {
 
 // place maps what a script names to where it lies.
 func (h *shell) place(s string) string {
-	for _, dir := range []string{"/var/lib/phoenix", "/run/phoenix", "/run/lock/phoenix.lock"} {
+	for _, dir := range []string{"/var/lib/phoenix", "/var/cache/phoenix", "/run/phoenix", "/run/lock/phoenix.lock"} {
 		s = strings.ReplaceAll(strings.ReplaceAll(s, h.root+dir, dir), dir, h.root+dir)
 	}
 	return s

@@ -79,8 +79,9 @@ chmod 0700 "$t" && sync "$t" && mv -f "$t" "$f" || exit 74
 stat -c "%i %.9Z %s" "$f" > "$f.stat" 2>/dev/null
 echo "phoenix-installed $n $f"`
 
-	// CleanUp NONCE removes every trace, unless a run has the lock (75), or a change that
-	// nobody has confirmed yet waits to be taken back (76). 77: not root.
+	// CleanUp NONCE removes what phoenix keeps for itself: helpers, records, downloads,
+	// the lock. It does not, where a run has the lock (75), or a change that nobody has
+	// confirmed yet waits to be taken back (76). 77: not root. What was configured stays.
 	// What lies under the lock's name and is not ours is removed: everybody may write
 	// into that folder.
 	CleanUp Script = `n=$1; l=/run/lock/phoenix.lock
@@ -92,9 +93,11 @@ exec 9>>"$l" || exit 73
 flock -n 9 || { echo "phoenix-holder $n $(head -c 4096 "$l" | head -n 1)"; exit 75; }
 for g in /var/lib/phoenix/guard/*/state.json; do
 d=${g%/state.json}
-if [ -e "$g" ] && ! [ -e "$d/decided" ] && [ -n "$(find "$g" -mmin -15)" ]; then exit 76; fi
+if [ -e "$g" ] && ! [ -e "$d/decided" ] && [ -n "$(find "$g" -mmin -80)" ]; then exit 76; fi
 done
-if [ -e /var/lib/phoenix ]; then rm -rf /var/lib/phoenix && echo "phoenix-removed $n /var/lib/phoenix" || exit 74; fi
+for d in /var/lib/phoenix /var/cache/phoenix; do
+if [ -e "$d" ]; then rm -rf "$d" && echo "phoenix-removed $n $d" || exit 74; fi
+done
 for d in /run/phoenix "${HOME:-/root}/.cache/phoenix"; do
 cd "$d" 2>/dev/null && [ -O . ] || continue
 for f in agentlet-* .agentlet-* .probe-* lxc-*.started; do

@@ -32,10 +32,14 @@ type away struct {
 // goesAway is a reboot announced.
 func (w *watch) goesAway(e tasks.Event) {
 	w.away = &away{step: e.Step, reboot: *e.Reboot}
-	w.reboots[e.Step] = w.away
-	w.fleet.emit(w.host, report.Event{Kind: report.KindStep, Step: &tasks.Event{
-		Time: e.Time, Step: e.Step, Log: &tasks.Log{Stream: "task", Text: "the machine reboots; waiting for it to come back"},
-	}})
+	w.made[e.Step], w.rebooter = e.Reboot.Changes, e.Step
+	w.note(report.NoteWarning, w.host.Target.Name+" reboots now")
+	w.note(report.NoteInfo, "waiting for "+w.host.Target.Name+" to come back")
+}
+
+// note says what becomes of the host, beside its steps.
+func (w *watch) note(level report.NoteLevel, text string) {
+	w.fleet.emit(w.host, report.Event{Kind: report.KindNote, Note: &report.Note{Level: level, Text: text}})
 }
 
 // error is that of a session that the reboot ends, should nobody go back.
@@ -43,11 +47,29 @@ func (a *away) error(t transport.Target) *report.Error {
 	return &report.Error{Class: report.ClassLost, What: "follow the job on " + t.Name, Why: "the machine reboots"}
 }
 
-// result is that of a step which finds, after the reboot it made, nothing left to do.
-func (a *away) result(r *tasks.Result) *tasks.Result {
-	made := *r
-	made.Status, made.Changes = tasks.StatusChanged, a.reboot.Changes
-	return &made
+// result is that of a step which finds, after a reboot, that what it made before holds.
+// A machine that needs another reboot would need one after that, too.
+func (w *watch) result(step string, r *tasks.Result, made tasks.Diff) *tasks.Result {
+	if left := r.Remaining.With(tasks.EffectReboot); step == w.rebooter && len(left) > 0 {
+		all := *r
+		all.Status, all.Cause, all.Changes = tasks.StatusFailed, tasks.CauseNotApplied, made
+		reason, _, _ := strings.Cut(left[0].Note, "\n")
+		all.Why = "the machine was rebooted, and needs it still: " + reason
+		return &all
+	}
+	if r.Status != tasks.StatusOK && r.Status != tasks.StatusChanged {
+		return r
+	}
+	all := *r
+	all.Status, all.Changes = tasks.StatusChanged, append(slices.Clone(made), r.Changes...)
+	return &all
+}
+
+// reopen has the steps looked at again that left something to the reboot.
+func (w *watch) reopen() {
+	for id := range w.waiting {
+		w.steps[id] = true
+	}
 }
 
 // returns tells whether the host is to be gone back to after a session that broke: a
@@ -64,7 +86,8 @@ func (w *watch) returns(ctx context.Context) bool {
 	}
 	c := w.confirms
 	<-c.done // it has a limit of its own
-	if c.ok {
+	if c.at != nil {
+		w.moved(c.at)
 		return true
 	}
 	w.tell(tasks.Event{Time: w.fleet.now(), Step: c.step, Result: &tasks.Result{
@@ -81,10 +104,12 @@ func (w *watch) again(ctx context.Context) *report.Error {
 	limit := changeLimit
 	if w.away != nil {
 		limit = rebootLimit
+		w.reopen()
 	}
 	job := w.rest()
 	w.away, w.confirms = nil, nil
-	deadline := w.fleet.now().Add(limit)
+	w.left = w.fleet.now()
+	deadline := w.left.Add(limit)
 	for {
 		if err := w.pause(ctx); err != nil {
 			return err
@@ -147,6 +172,9 @@ func (w *watch) rest() tasks.Job {
 	if w.away != nil {
 		job.AfterBoot = w.away.reboot.BootID
 	}
+	if w.rebooter != "" {
+		job.Consent.Reboot = false // once is what was agreed to
+	}
 	return job
 }
 
@@ -156,10 +184,11 @@ func (w *watch) ownRun(id string) bool {
 	return w.sessions > 1 && (id == own || strings.HasPrefix(id, own+"-"))
 }
 
-// catchUp tells the results that an earlier session had and nobody heard.
+// catchUp tells the results that an earlier session had and nobody heard. What the
+// machine's going down was the end of has none yet, and neither has what waited for it.
 func (w *watch) catchUp(events []tasks.Event) {
 	for _, e := range events {
-		if e.Result != nil && w.steps[e.Step] {
+		if e.Result != nil && w.steps[e.Step] && e.Result.Cause != tasks.CauseCanceled && w.made[e.Step] == nil {
 			w.tell(e)
 			w.caught[e.Step] = true
 		}

@@ -80,6 +80,83 @@ func TestAHostThatRebootsIsGoneBackTo(t *testing.T) {
 	})
 }
 
+func TestWhatWaitedForTheRebootIsLookedAtAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		written := tasks.Diff{{Path: "cmdline", To: "iommu=pt", Effect: tasks.EffectLive}}
+		left := tasks.Diff{{Path: "running.cmdline", To: "iommu=pt", Effect: tasks.EffectReboot}}
+		first := tasks.Result{Status: tasks.StatusChanged, Cause: tasks.CausePending, Changes: written, Remaining: left}
+		begun := false
+		w := &world{steps: chain()}
+		w.script = func(h Host) func(*actor) {
+			if !begun {
+				begun = true
+				return func(a *actor) {
+					a.up <- wire.Message{Event: &tasks.Event{Step: "first", Result: &first}}
+					a.up <- wire.Message{Event: &tasks.Event{Step: "second", Reboot: &tasks.Reboot{BootID: "b1", Changes: left}}}
+					<-a.gone
+				}
+			}
+			if got := ids(h.Job); got != "first second third fourth" {
+				t.Errorf("the steps after the reboot are %s", got)
+			}
+			return func(a *actor) {
+				// What the helper wrote down while the machine went down under it.
+				a.up <- wire.Message{Journal: &wire.Journal{RunID: "r", Events: []tasks.Event{
+					{Step: "first", Result: &first},
+					{Step: "second", Result: &tasks.Result{Status: tasks.StatusSkipped, Cause: tasks.CausePending, Remaining: left}},
+					{Step: "third", Result: &tasks.Result{Status: tasks.StatusSkipped, Cause: tasks.CauseCanceled, Why: "the run was stopped"}},
+				}}}
+				for _, id := range []string{"first", "second", "third", "fourth"} {
+					a.result(id, tasks.StatusOK)
+				}
+				done(a)
+			}
+		}
+		r := w.run(t.Context(), 1, &Fleet{})
+		if got, want := outcome(r), "first changed, second changed, third ok, fourth ok"; got != want || r.Hosts[0].Error != nil {
+			t.Errorf("outcome %s, %+v, want %s", got, r.Hosts[0].Error, want)
+		}
+		if s := r.Hosts[0].Steps[0]; len(s.Remaining) > 0 || len(s.Changes) != 2 || !s.Changes.Has("running.cmdline") {
+			t.Errorf("what waited is told as %+v", s.Result)
+		}
+	})
+}
+
+func TestAHostIsRebootedOnceInARun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		need := tasks.Diff{{Path: "reboot", To: "needed", Effect: tasks.EffectReboot, Note: "modules are gone\nwould be refused"}}
+		begun := false
+		w := &world{steps: chain()}
+		w.script = func(h Host) func(*actor) {
+			if !begun {
+				begun = true
+				return func(a *actor) {
+					a.up <- wire.Message{Event: &tasks.Event{Step: "first", Reboot: &tasks.Reboot{BootID: "b1", Changes: need}}}
+					<-a.gone
+				}
+			}
+			if h.Job.Consent.Reboot {
+				t.Error("the second session may reboot, too")
+			}
+			return func(a *actor) {
+				a.up <- wire.Message{Event: &tasks.Event{Step: "first", Result: &tasks.Result{Status: tasks.StatusSkipped, Cause: tasks.CausePending, Remaining: need}}}
+				for _, id := range []string{"second", "third", "fourth"} {
+					a.result(id, tasks.StatusOK)
+				}
+				done(a)
+			}
+		}
+		w.consent.Reboot = true
+		r := w.run(t.Context(), 1, &Fleet{})
+		if got, want := outcome(r), "first failed, second ok, third ok, fourth ok"; got != want {
+			t.Errorf("outcome %s, want %s", got, want)
+		}
+		if why := r.Hosts[0].Steps[0].Why; why != "the machine was rebooted, and needs it still: modules are gone" {
+			t.Errorf("why %q", why)
+		}
+	})
+}
+
 func TestAHostThatNeverComesBackIsToldAfterItsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var gone atomic.Bool
@@ -175,6 +252,35 @@ func TestAChangeIsConfirmedOverTwoConnections(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestAHostThatMovedIsGoneBackToWhereItIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{}
+		network(t, w, true, func(h Host) func(*actor) {
+			switch {
+			case h.Target.Instead == "":
+				return func(a *actor) { close(a.up) }
+			case h.Confirm.Ticket == "":
+				return answer(wire.Done{Ticket: "ticket"})
+			}
+			return answer(wire.Done{})
+		}, func(h Host) func(*actor) {
+			if h.Target.Instead != "192.0.2.9" || h.Target.Address != "192.0.2.1" {
+				t.Errorf("gone back to %+v", h.Target)
+			}
+			return func(a *actor) {
+				for _, id := range []string{"second", "third", "fourth"} {
+					a.result(id, tasks.StatusOK)
+				}
+				done(a)
+			}
+		})
+		r := w.run(t.Context(), 1, &Fleet{})
+		if got, want := outcome(r), "first ok, second ok, third ok, fourth ok"; got != want || r.Hosts[0].Error != nil {
+			t.Errorf("outcome %s, %+v, want %s", got, r.Hosts[0].Error, want)
+		}
+	})
 }
 
 func TestAChangeThatCutsTheWayIsAFailedStepAndTheOthersGoOn(t *testing.T) {

@@ -3,11 +3,13 @@ package fleet
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"time"
 
 	"phoenix/agentlet/wire"
 	"phoenix/tasks"
+	"phoenix/tasks/report"
 	"phoenix/transport"
 )
 
@@ -25,20 +27,21 @@ type confirming struct {
 	step   string
 	limit  time.Duration
 	cancel context.CancelFunc
-	done   chan struct{} // closed at the end
-	ok     bool          // valid after done
+	done   chan struct{}     // closed at the end
+	at     *transport.Target // where it worked; valid after done
 }
 
 // beginConfirm tries, beside the session, to get to the host again until it has
 // worked or the host must have taken its change back.
 func (w *watch) beginConfirm(ctx context.Context, step string, c tasks.Confirm) {
 	w.endConfirm()
+	w.note(report.NoteInfo, "waiting for a new connection to "+w.host.Target.Name)
 	limit := time.Duration(c.TimeoutS) * time.Second
 	ctx, cancel := context.WithTimeout(ctx, applyTime+limit)
 	w.confirms = &confirming{step: step, limit: limit, cancel: cancel, done: make(chan struct{})}
 	go func(me *confirming) {
 		defer close(me.done)
-		me.ok = w.fleet.confirm(ctx, w.host.Target, c)
+		me.at = w.fleet.confirm(ctx, w.host.Target, c)
 	}(w.confirms)
 }
 
@@ -47,24 +50,34 @@ func (w *watch) endConfirm() {
 	if w.confirms != nil {
 		w.confirms.cancel()
 		<-w.confirms.done
+		w.moved(w.confirms.at)
 		w.confirms = nil
 	}
 }
 
-// confirm goes round the addresses. The first answer after the change is a ticket, and
+// moved goes on at the address that the host has now.
+func (w *watch) moved(to *transport.Target) {
+	if to == nil || to.Instead == w.host.Target.Instead {
+		return
+	}
+	w.host.Target = *to
+	w.note(report.NoteWarning, fmt.Sprintf("%s is at %s now, and the inventory has %s: change it there", to.Name, to.Instead, to.Address))
+}
+
+// confirm goes round the addresses and returns the one that worked. The first answer after the change is a ticket, and
 // only a connection that was opened for it counts.
-func (f *Fleet) confirm(ctx context.Context, t transport.Target, c tasks.Confirm) bool {
+func (f *Fleet) confirm(ctx context.Context, t transport.Target, c tasks.Confirm) *transport.Target {
 	ticket := ""
 	for {
 		for _, target := range reachable(t, c.Addresses) {
 			next, err := f.ask(ctx, Host{Target: target, Confirm: &wire.Confirm{Token: c.Token, Ticket: ticket}})
 			if err == nil && next == "" {
-				return true
+				return &target
 			}
 			if err == nil {
 				ticket = next
 				if _, err := f.ask(ctx, Host{Target: target, Confirm: &wire.Confirm{Token: c.Token, Ticket: ticket}}); err == nil {
-					return true
+					return &target
 				}
 			}
 		}
@@ -73,7 +86,7 @@ func (f *Fleet) confirm(ctx context.Context, t transport.Target, c tasks.Confirm
 		case <-pause.C:
 		case <-ctx.Done():
 			pause.Stop()
-			return false
+			return nil
 		}
 	}
 }

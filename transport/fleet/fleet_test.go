@@ -20,14 +20,15 @@ import (
 
 // world is a fleet whose hosts do what the test says.
 type world struct {
-	mu     sync.Mutex
-	dial   map[string]error
-	play   map[string]func(a *actor)
-	script func(h Host) func(a *actor) // when set, in place of play
-	steps  []tasks.Step                // of each host; one called "s" when empty
-	open   int
-	most   int
-	stream *report.Stream
+	mu      sync.Mutex
+	dial    map[string]error
+	play    map[string]func(a *actor)
+	script  func(h Host) func(a *actor) // when set, in place of play
+	steps   []tasks.Step                // of each host; one called "s" when empty
+	consent tasks.Consent
+	open    int
+	most    int
+	stream  *report.Stream
 }
 
 // actor is one scripted helper.
@@ -122,7 +123,7 @@ func (w *world) run(ctx context.Context, n int, f *Fleet) report.Report {
 		names = append(names, name)
 		hosts = append(hosts, Host{
 			Target: transport.Target{Name: name, Address: "192.0.2.1"},
-			Job:    tasks.Job{RunID: "r", Mode: tasks.ModeCheck, Steps: w.steps},
+			Job:    tasks.Job{RunID: "r", Mode: tasks.ModeCheck, Steps: w.steps, Consent: w.consent},
 		})
 	}
 	w.stream = report.NewStream(report.StreamOptions{RunID: "r"})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"phoenix/agentlet/wire"
@@ -39,16 +40,22 @@ type watch struct {
 	bad    map[string]bool // that did not end well
 	failed bool
 
-	sessions int              // begun
-	heard    bool             // in this session, of any step
-	caught   map[string]bool  // steps whose results came with the record of an earlier session
-	reboots  map[string]*away // by the step that made them
-	away     *away            // under way now
-	confirms *confirming      // under way now
+	sessions int                   // begun
+	heard    bool                  // in this session, of any step
+	left     time.Time             // when the host went away
+	caught   map[string]bool       // steps whose results came with the record of an earlier session
+	waiting  map[string]bool       // steps that leave something to a reboot
+	made     map[string]tasks.Diff // what a step has made that a reboot puts into effect, or is
+	rebooter string                // the step that made the reboot of this run; empty before
+	away     *away                 // under way now
+	confirms *confirming           // under way now
 }
 
 func newWatch(f *Fleet, h Host) *watch {
-	w := &watch{fleet: f, host: h, steps: make(map[string]bool, len(h.Job.Steps)), bad: map[string]bool{}, caught: map[string]bool{}, reboots: map[string]*away{}}
+	w := &watch{
+		fleet: f, host: h, steps: make(map[string]bool, len(h.Job.Steps)),
+		bad: map[string]bool{}, caught: map[string]bool{}, waiting: map[string]bool{}, made: map[string]tasks.Diff{},
+	}
 	for _, s := range h.Job.Steps {
 		w.steps[s.ID] = true
 	}
@@ -165,6 +172,9 @@ func (w *watch) event(ctx context.Context, e tasks.Event) error {
 	case !open:
 		return fmt.Errorf("an event of step %q after its result", e.Step)
 	}
+	if !w.heard && w.sessions > 1 {
+		w.note(report.NoteWarning, fmt.Sprintf("%s is back after %s", w.host.Target.Name, w.fleet.now().Sub(w.left).Round(time.Second)))
+	}
 	w.heard = true
 	switch {
 	case e.Confirm != nil:
@@ -184,13 +194,25 @@ func (w *watch) tell(e tasks.Event) {
 		if w.confirms != nil && w.confirms.step == e.Step {
 			w.endConfirm()
 		}
-		if was := w.reboots[e.Step]; was != nil && r.Status == tasks.StatusOK {
-			e.Result = was.result(r)
+		if was := w.made[e.Step]; was != nil {
+			r = w.result(e.Step, r, was)
+			e.Result = r
 		}
+		w.wait(e.Step, *r)
 		w.failed = w.failed || r.Status == tasks.StatusFailed || r.Status == tasks.StatusUnknown
 		w.bad[e.Step] = !r.EndedWell()
 	}
 	w.fleet.emit(w.host, report.Event{Kind: report.KindStep, Step: &e})
+}
+
+// wait notes what a step leaves to a reboot.
+func (w *watch) wait(step string, r tasks.Result) {
+	left := r.Remaining.With(tasks.EffectReboot)
+	if len(left) > 0 && w.away == nil {
+		w.waiting[step], w.made[step] = true, append(slices.Clone(r.Changes), left...)
+	} else {
+		delete(w.waiting, step)
+	}
 }
 
 // done checks that a helper that says it is done has told of every step.

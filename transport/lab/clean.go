@@ -13,7 +13,10 @@ import (
 	"phoenix/tasks/guard"
 )
 
-// clean removes every trace, unless a run has the lock.
+// cacheDir has the downloads that phoenix keeps.
+const cacheDir = "/var/cache/phoenix"
+
+// clean removes what phoenix keeps for itself, unless a run has the lock.
 func (p *proc) clean(context.Context) int {
 	lock := p.path(agentlet.LockFile)
 	_, missing := os.Lstat(lock)
@@ -31,8 +34,10 @@ func (p *proc) clean(context.Context) int {
 		return 76
 	}
 	gone := []string{}
-	if _, err := os.Lstat(p.path(agentlet.StateDir)); err == nil {
-		gone = append(gone, agentlet.StateDir)
+	for _, dir := range []string{agentlet.StateDir, cacheDir} {
+		if _, err := os.Lstat(p.path(dir)); err == nil {
+			gone = append(gone, dir)
+		}
 	}
 	for _, dir := range folders()[1:] {
 		for _, pattern := range []string{"agentlet-*", ".agentlet-*", ".probe-*", "lxc-*.started"} {

@@ -173,7 +173,11 @@ defaults:
 hosts:
 `, KeyFile, hostKey, HypervisorFile, LXCFile)
 	for i, h := range l.Hosts {
-		fmt.Fprintf(&b, "  %s: { port: %d, containers: [%d] }\n", h.Name, h.Addr.Port, firstCTID+i)
+		containers := fmt.Sprintf("[%d]", firstCTID+i)
+		if len(l.Hosts) == 1 {
+			containers = "all" // the file may be the user's own, with other numbers
+		}
+		fmt.Fprintf(&b, "  %s: { port: %d, containers: %s }\n", h.Name, h.Addr.Port, containers)
 	}
 	return b.String()
 }

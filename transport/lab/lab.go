@@ -95,6 +95,7 @@ type Host struct {
 	hostile Hostility
 	net     net.Listener
 	machine func() (*sim.Machine, error)
+	open    conns // its connections
 	// Connections is how many were accepted.
 	Connections atomic.Int64
 }
@@ -176,7 +177,11 @@ func (l *Lab) add(name string, ports map[string]int) error {
 	seed := uint64(len(l.Hosts) + 1)
 	h := &Host{Name: name, lab: l, hostile: l.opts.Hostile[name], net: n, Addr: n.Addr().(*net.TCPAddr)}
 	h.machine = sync.OnceValues(func() (*sim.Machine, error) {
-		return sim.New(root, name, sim.Options{Release: l.opts.Release, GPUs: l.opts.GPUs, Seed: seed})
+		m, err := sim.New(root, name, sim.Options{Release: l.opts.Release, GPUs: l.opts.GPUs, Seed: seed})
+		if err == nil {
+			m.Down = h.open.cut
+		}
+		return m, err
 	})
 	l.Hosts = append(l.Hosts, h)
 	return nil
@@ -226,6 +231,15 @@ func (c *conns) remove(n net.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.open, n)
+}
+
+// cut ends the connections that are open; there may be others later.
+func (c *conns) cut() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for n := range c.open {
+		_ = n.Close()
+	}
 }
 
 func (c *conns) closeAll() {

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -157,9 +158,12 @@ func TestTheMainStoryOnOneHost(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
+	if err := os.MkdirAll(filepath.Join(m.Root, "var/cache/phoenix"), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	removed, err := deploy.Clean(t.Context(), conn, target, deploy.Options{})
-	if err != nil || len(removed) != 2 {
-		t.Errorf("clean removed %q, %v; want the folder and the lock", removed, err)
+	if want := []string{"/var/lib/phoenix", "/var/cache/phoenix", "/run/lock/phoenix.lock"}; err != nil || !slices.Equal(removed, want) {
+		t.Errorf("clean removed %q, %v; want %q", removed, err, want)
 	}
 	if again, err := deploy.Clean(t.Context(), conn, target, deploy.Options{}); err != nil || len(again) != 0 {
 		t.Errorf("a second clean removed %q, %v", again, err)

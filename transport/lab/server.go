@@ -39,6 +39,8 @@ func (h *Host) accept() {
 		}
 		h.lab.wait.Go(func() {
 			defer h.lab.conns.remove(n)
+			defer h.open.remove(n)
+			h.open.add(n)
 			defer n.Close()
 			h.serve(n)
 		})
