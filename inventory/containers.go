@@ -59,10 +59,10 @@ func (l *loader) entry(ctid int, m document.Member, defaults, profiles *document
 		}
 		e.profiles = append(e.profiles, item.Text)
 		if p := profiles.Get(item.Text); p.Kind == document.Object {
-			node = document.Merge(node, p)
+			node = document.Merge(otherOrigin(node, p), p)
 		}
 	}
-	node = document.Merge(node, m.Value)
+	node = document.Merge(otherOrigin(node, m.Value), m.Value)
 	e.pin = node.Get("host")
 	if e.pin != nil && hasRef(e.pin) {
 		l.found.Add(e.pin.Fault("host cannot hold a variable", "the host decides what variables mean"))
@@ -70,6 +70,22 @@ func (l *loader) entry(ctid int, m document.Member, defaults, profiles *document
 	}
 	e.node = node.Without("profiles", "host")
 	return e
+}
+
+// otherOrigin takes out of the base what a layer over it replaces: a container comes from
+// a template or from another container, and the layer that is closer to it says which.
+func otherOrigin(base, over *document.Node) *document.Node {
+	says := func(key string) bool { n := over.Get(key); return n != nil && n.Kind != document.Null }
+	if base == nil {
+		return nil
+	}
+	if says("template") {
+		base = base.Without("clone_from_ctid", "clone_mode", "clone_from_snapshot")
+	}
+	if says("clone_from_ctid") {
+		base = base.Without("template")
+	}
+	return base
 }
 
 // place decides which containers live on which host.

@@ -17,9 +17,9 @@ import (
 func (l *loader) checkAlone(e *entry, c *Container) {
 	at := func(path ...string) *document.Node { n, _ := c.node.Find(path); return n }
 	s := &c.Spec
-	if s.Template == "" && s.State != lxc.StateAbsent && c.node.Get("template") == nil {
+	if s.Template == "" && s.State != lxc.StateAbsent && c.node.Get("template") == nil && c.node.Get("clone_from_ctid") == nil {
 		d := document.At(e.at, c.node.Path, fmt.Sprintf("container %d has no template", s.CTID),
-			"it is managed where it exists and cannot be created; set template")
+			"it is managed where it exists and cannot be created; set template or clone_from_ctid")
 		d.Severity = diag.Warning
 		l.found.Add(d)
 	}
@@ -54,10 +54,12 @@ func (l *loader) crossHosts(hosts []*hostEntry) {
 		}
 	}
 	for _, h := range hosts {
+		c.bridges(h)
 		for i := range h.Containers {
 			c.container(h, &h.Containers[i])
 		}
 		l.checkDepends(h, hosts)
+		l.sharedGPUs(h)
 	}
 }
 
@@ -158,6 +160,7 @@ func (l *loader) checkDepends(h *hostEntry, hosts []*hostEntry) {
 			}
 		}
 	}
+	l.checkClones(h, hosts, byID)
 	l.cycles(h, byID)
 }
 
@@ -186,7 +189,7 @@ func (l *loader) bootOrder(c, dep *Container, n *document.Node) {
 	}
 }
 
-// cycles reports each ring of dependencies once, at its lowest CTID.
+// cycles reports each ring of dependencies and clones once, at its lowest CTID.
 func (l *loader) cycles(h *hostEntry, byID map[int]*Container) {
 	for i := range h.Containers {
 		c := &h.Containers[i]
@@ -198,14 +201,25 @@ func (l *loader) cycles(h *hostEntry, byID map[int]*Container) {
 		for j, id := range path {
 			words[j] = fmt.Sprint(id)
 		}
-		n, _ := c.node.Find([]string{"depends_on"})
-		l.found.Add(n.Fault("the containers depend on each other: "+strings.Join(words, " -> "), ""))
+		n, what := c.node.Get("depends_on"), "the containers depend on each other: "
+		if isClone(c) && c.Spec.CloneFromCTID == path[1] {
+			n, what = c.node.Get("clone_from_ctid"), "the containers need each other: "
+		}
+		l.found.Add(n.Fault(what+strings.Join(words, " -> "), ""))
 	}
+}
+
+// finishedFirst are the containers that are finished before this one.
+func finishedFirst(c *Container) []int {
+	if !isClone(c) {
+		return c.Spec.DependsOn
+	}
+	return append([]int{c.Spec.CloneFromCTID}, c.Spec.DependsOn...)
 }
 
 // ring finds a way from the last of path back to target.
 func ring(byID map[int]*Container, target int, path []int, seen map[int]bool) []int {
-	for _, need := range byID[path[len(path)-1]].Spec.DependsOn {
+	for _, need := range finishedFirst(byID[path[len(path)-1]]) {
 		if need == target {
 			return append(path, need)
 		}

@@ -72,7 +72,8 @@ func (l *loader) locate(s section, p tasks.Problem) (d diag.Diagnostic, known bo
 			return d.Path == n.Path && d.Summary == "missing "+strconv.Quote(rest[0])
 		})
 	}
-	return document.At(at, path, p.Summary, p.Hint), known || l.faultyAt(at)
+	// A list with a fault in it was left out as a whole, which is no fault of its own.
+	return document.At(at, path, p.Summary, p.Hint), known || l.faultyAt(at) || l.faulty(n)
 }
 
 // faultyAt tells whether an error was found at exactly that place.

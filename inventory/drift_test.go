@@ -10,7 +10,18 @@ import (
 
 	"phoenix/inventory/secrets"
 	"phoenix/schemas"
+	"phoenix/tasks/kind/arc"
+	"phoenix/tasks/kind/dataset"
+	"phoenix/tasks/kind/firewall"
+	"phoenix/tasks/kind/health"
 	"phoenix/tasks/kind/lxc"
+	"phoenix/tasks/kind/network"
+	"phoenix/tasks/kind/nfs"
+	"phoenix/tasks/kind/pveuser"
+	"phoenix/tasks/kind/samba"
+	"phoenix/tasks/kind/script"
+	"phoenix/tasks/kind/user"
+	"phoenix/tasks/kind/zpool"
 	"phoenix/tasks/secret"
 )
 
@@ -84,7 +95,11 @@ func jsonTypes(t reflect.Type) []string {
 		return []string{"string", "object"}
 	case reflect.TypeFor[lxc.Interfaces]():
 		return []string{"object", "array"}
+	case reflect.TypeFor[lxc.Assignment]():
+		return []string{"integer", "string", "array"}
 	case reflect.TypeFor[oneOrMore]():
+		return []string{"string", "array"}
+	case reflect.TypeFor[health.Command]():
 		return []string{"string", "array"}
 	case reflect.TypeFor[containers]():
 		return []string{"integer", "string", "array"}
@@ -118,11 +133,13 @@ func (w walker) compare(path string, s *schema, t reflect.Type) {
 	case t == reflect.TypeFor[lxc.Interfaces]():
 		w.fields(path, s, t.Elem(), nil)
 		w.compare(path+"[]", s.Items, t.Elem())
-	case t == reflect.TypeFor[oneOrMore](), t == reflect.TypeFor[containers]():
+	case t == reflect.TypeFor[oneOrMore](), t == reflect.TypeFor[containers](), t == reflect.TypeFor[health.Command](), t == reflect.TypeFor[lxc.Assignment]():
 	case t.Kind() == reflect.Struct:
 		w.fields(path, s, t, nil)
 	case t.Kind() == reflect.Slice:
 		w.compare(path+"[]", s.Items, t.Elem())
+	case t.Kind() == reflect.Map && t.Elem().Kind() == reflect.Struct:
+		w.fields(path+".*", w.mapValue(s), t.Elem(), nil)
 	}
 }
 
@@ -134,7 +151,7 @@ func (w walker) fields(path string, s *schema, t reflect.Type, missing []string,
 		w.t.Errorf("%s: unknown keys are allowed", path)
 	}
 	known := slices.Clone(also)
-	for f := range t.Fields() {
+	for _, f := range flat(t) {
 		key, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if slices.Contains(missing, key) {
 			continue
@@ -156,6 +173,21 @@ func (w walker) fields(path string, s *schema, t reflect.Type, missing []string,
 	}
 }
 
+// flat lists the fields of a struct, those of inlined ones in their place.
+func flat(t reflect.Type) []reflect.StructField {
+	var out []reflect.StructField
+	for f := range t.Fields() {
+		if f.Tag.Get("json") == ",inline" {
+			out = append(out, flat(f.Type)...)
+			continue
+		}
+		if f.IsExported() {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
 // mapValue is the schema of the values of a map.
 func (w walker) mapValue(s *schema) *schema {
 	for _, v := range w.resolve(s).Patterns {
@@ -169,12 +201,42 @@ func TestSchemasAndTypesDoNotDriftApart(t *testing.T) {
 	t.Run("hypervisor", func(t *testing.T) {
 		w := walker{t, readSchema(t, "hypervisor")}
 		doc := reflect.TypeFor[hypervisorDoc]()
-		w.fields("", w.root, doc, []string{"storage", "files", "services"}, "storage", "files", "services")
+		w.fields("", w.root, doc, []string{"storage", "files", "services", "users", "steps", "health_checks", "zfs"}, "zfs", "storage", "files", "services", "users", "steps", "health_checks")
 		for field, key := range map[string]string{"Storage": "id", "Files": "path", "Services": "name"} {
 			f, _ := doc.FieldByName(field)
 			name := f.Tag.Get("json")
 			w.fields(name+".*", w.mapValue(w.root.Properties[name]), f.Type.Elem(), []string{key})
 		}
+	})
+	t.Run("users, steps and health checks", func(t *testing.T) {
+		w := walker{t, readSchema(t, "hypervisor")}
+		entry := func(section string) *schema { return w.mapValue(w.root.Properties[section]) }
+		w.fields("users.*", entry("users"), reflect.TypeFor[user.Spec](), []string{"name"}, "pve")
+		w.fields("users.*.pve", w.root.Defs["pve_user"], reflect.TypeFor[pveuser.Spec](), []string{"name"})
+		w.fields("steps.*", entry("steps"), reflect.TypeFor[script.Spec](), []string{"name", "check", "apply"}, "check", "apply", "needs", "timeout_s")
+		w.fields("steps/NAME/step.json", w.root.Defs["step_folder"], reflect.TypeFor[script.Spec](), []string{"name", "check", "apply"}, "needs", "timeout_s")
+		w.fields("health_checks.*", entry("health_checks"), reflect.TypeFor[health.Spec](), []string{"name"}, "after")
+	})
+	t.Run("network", func(t *testing.T) {
+		w := walker{t, readSchema(t, "hypervisor")}
+		bridges := w.root.Defs["network"].Properties["bridges"]
+		w.fields("network.bridges.*", w.mapValue(bridges), reflect.TypeFor[network.Bridge](), nil)
+	})
+	t.Run("nfs, samba and firewall", func(t *testing.T) {
+		w := walker{t, readSchema(t, "hypervisor")}
+		in := func(def, key string) *schema { return w.mapValue(w.root.Defs[def].Properties[key]) }
+		w.fields("nfs.exports.*", in("nfs", "exports"), reflect.TypeFor[nfs.Export](), nil)
+		w.fields("samba.shares.*", in("samba", "shares"), reflect.TypeFor[samba.Share](), nil)
+		w.fields("samba.users.*", in("samba", "users"), reflect.TypeFor[samba.User](), nil)
+		w.fields("firewall.cluster.groups.*[]", w.root.Defs["firewall_rule"], reflect.TypeFor[firewall.Rule](), nil)
+	})
+	t.Run("zfs", func(t *testing.T) {
+		w := walker{t, readSchema(t, "hypervisor")}
+		section := w.root.Defs["zfs"]
+		w.fields("zfs", section, reflect.TypeFor[zfsDoc](), []string{"pools", "datasets"}, "pools", "datasets")
+		w.fields("zfs.pools.*", w.mapValue(section.Properties["pools"]), reflect.TypeFor[zpool.Spec](), []string{"name"})
+		w.fields("zfs.datasets.*", w.mapValue(section.Properties["datasets"]), reflect.TypeFor[dataset.Spec](), []string{"name"})
+		w.fields("zfs.arc_max_gb", &schema{Additional: json.RawMessage("false"), Properties: map[string]*schema{"arc_max_gb": section.Properties["arc_max_gb"]}}, reflect.TypeFor[arc.Spec](), nil)
 	})
 	t.Run("lxc", func(t *testing.T) {
 		w := walker{t, readSchema(t, "lxc")}
@@ -195,7 +257,7 @@ func TestSchemasAndTypesDoNotDriftApart(t *testing.T) {
 
 func TestEveryQuantityHasItsUnitInItsName(t *testing.T) {
 	// Numbers that count or name something have no unit.
-	plain := []string{"version", "port", "cores", "cpu_limit", "cpu_units", "owner_uid", "owner_gid", "uid", "gid", "vlan", "mtu", "boot_order", "tty_count"}
+	plain := []string{"version", "port", "cores", "cpu_limit", "cpu_units", "owner_uid", "owner_gid", "uid", "gid", "vlan", "mtu", "ashift", "boot_order", "tty_count", "exit_code", "retries", "clone_from_ctid"}
 	for _, name := range []string{"hypervisor", "lxc", "inventory"} {
 		w := walker{t, readSchema(t, name)}
 		var visit func(path string, s *schema)

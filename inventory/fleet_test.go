@@ -117,7 +117,7 @@ func TestAWarningStopsNothing(t *testing.T) {
 	for _, w := range f.Warnings {
 		got = append(got, w.Error())
 	}
-	want := `l.json:1:32: lxc_configs.900: warning: container 900 has no template (it is managed where it exists and cannot be created; set template)
+	want := `l.json:1:32: lxc_configs.900: warning: container 900 has no template (it is managed where it exists and cannot be created; set template or clone_from_ctid)
 l.json:1:32: lxc_configs.900: warning: container 900 is on no host (list it under containers of a host, or name its host)`
 	if strings.Join(got, "\n") != want {
 		t.Errorf("got\n%s", strings.Join(got, "\n"))

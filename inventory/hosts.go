@@ -26,6 +26,8 @@ type hostEntry struct {
 	// node is the effective settings, with variables expanded.
 	node  *document.Node
 	scope *scope
+	// network is that section of its hypervisor file, or nil.
+	network *document.Node
 	// lxc is the file of its containers, or nil.
 	lxc *config
 	// listed is what the setting containers says.

@@ -6,12 +6,19 @@ import (
 	"slices"
 
 	"phoenix/inventory/document"
-	"phoenix/tasks/kind/apt"
 	"phoenix/tasks/kind/file"
+	"phoenix/tasks/kind/firewall"
+	"phoenix/tasks/kind/health"
+	"phoenix/tasks/kind/kernel"
+	"phoenix/tasks/kind/nfs"
+	"phoenix/tasks/kind/nvidia"
+	"phoenix/tasks/kind/samba"
+	"phoenix/tasks/kind/script"
 	"phoenix/tasks/kind/service"
 	"phoenix/tasks/kind/storage"
 	"phoenix/tasks/kind/system"
 	"phoenix/tasks/kind/template"
+	"phoenix/tasks/kind/user"
 )
 
 // hypervisorDoc is the typed form of a hypervisor document. A test holds it and the
@@ -20,11 +27,22 @@ type hypervisorDoc struct {
 	Schema    string                  `json:"$schema"`
 	Version   int                     `json:"version"`
 	System    system.Spec             `json:"system"`
-	Apt       apt.Spec                `json:"apt"`
+	Apt       aptDoc                  `json:"apt"`
+	Kernel    kernel.Spec             `json:"kernel"`
+	NVIDIA    nvidia.Spec             `json:"nvidia"`
+	Network   networkDoc              `json:"network"`
+	ZFS       zfsDoc                  `json:"zfs"`
 	Storage   map[string]storage.Spec `json:"storage"`
+	NFS       nfs.Spec                `json:"nfs"`
+	Samba     samba.Spec              `json:"samba"`
+	Firewall  firewall.Spec           `json:"firewall"`
 	Templates []template.Spec         `json:"templates"`
 	Files     map[string]file.Spec    `json:"files"`
 	Services  map[string]service.Spec `json:"services"`
+
+	Users        map[string]user.Spec   `json:"users"`
+	Steps        map[string]script.Spec `json:"steps"`
+	HealthChecks map[string]health.Spec `json:"health_checks"`
 }
 
 // hypervisor reads what is wanted of the host itself. A file without variables is
@@ -39,7 +57,7 @@ func (l *loader) hypervisor(e *hostEntry) {
 	case cfg.root == nil:
 		return
 	case cfg.hypervisor != nil && !cfg.refs:
-		e.Hypervisor = cfg.hypervisor
+		e.Hypervisor, e.network = cfg.hypervisor, cfg.root.Get("network")
 		return
 	}
 	root := cfg.root
@@ -49,18 +67,32 @@ func (l *loader) hypervisor(e *hostEntry) {
 	}
 	l.checkSecrets(root)
 	cfg.hypervisor = l.sections(root)
-	e.Hypervisor = cfg.hypervisor
+	e.Hypervisor, e.network = cfg.hypervisor, root.Get("network")
 }
 
 func (l *loader) sections(root *document.Node) *Hypervisor {
-	return &Hypervisor{
+	v := &Hypervisor{
 		System:    one[system.Spec](l, root, "system"),
-		Apt:       one[apt.Spec](l, root, "apt"),
 		Storages:  keyed[storage.Spec](l, root.Get("storage"), "storage", "id"),
+		NFS:       one[nfs.Spec](l, root, "nfs"),
+		Samba:     one[samba.Spec](l, root, "samba"),
+		Firewall:  one[firewall.Spec](l, root, "firewall"),
 		Templates: l.templates(root.Get("templates")),
 		Files:     keyed[file.Spec](l, root.Get("files"), "file", "path"),
 		Services:  keyed[service.Spec](l, root.Get("services"), "service", "name"),
+
+		Users:        l.users(root.Get("users")),
+		PVEUsers:     l.pveUsers(root.Get("users")),
+		Scripts:      l.scripts(root),
+		HealthChecks: l.healthChecks(root.Get("health_checks")),
 	}
+	l.apt(root, v)
+	l.hardware(root, v)
+	l.network(root.Get("network"), v)
+	l.zfs(root.Get("zfs"), v)
+	l.numbersOnce(root.Get("users"), v)
+	l.foreignFiles(root.Get("files"), v)
+	return v
 }
 
 // spec is a pointer to a T that validates itself.

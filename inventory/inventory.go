@@ -18,12 +18,26 @@ import (
 	"phoenix/inventory/document"
 	"phoenix/inventory/secrets"
 	"phoenix/tasks/kind/apt"
+	"phoenix/tasks/kind/arc"
+	"phoenix/tasks/kind/dataset"
+	"phoenix/tasks/kind/dns"
 	"phoenix/tasks/kind/file"
+	"phoenix/tasks/kind/firewall"
+	"phoenix/tasks/kind/kernel"
 	"phoenix/tasks/kind/lxc"
+	"phoenix/tasks/kind/network"
+	"phoenix/tasks/kind/nfs"
+	"phoenix/tasks/kind/nvidia"
+	"phoenix/tasks/kind/pveuser"
+	"phoenix/tasks/kind/repository"
+	"phoenix/tasks/kind/samba"
 	"phoenix/tasks/kind/service"
 	"phoenix/tasks/kind/storage"
 	"phoenix/tasks/kind/system"
 	"phoenix/tasks/kind/template"
+	"phoenix/tasks/kind/upgrade"
+	"phoenix/tasks/kind/user"
+	"phoenix/tasks/kind/zpool"
 )
 
 // DefaultSource is read when no source is named.
@@ -101,11 +115,33 @@ type Host struct {
 type Hypervisor struct {
 	System *system.Spec
 	Apt    *apt.Spec
+	// Repositories and Upgrade are the other parts of the section apt.
+	Repositories *repository.Spec
+	Upgrade      *upgrade.Spec
+	Kernel       *kernel.Spec
+	NVIDIA       *nvidia.Spec
+	// Network and DNS are the parts of the section network.
+	Network *network.Spec
+	DNS     *dns.Spec
+	// Pools, Datasets and Arc are the parts of the section zfs.
+	Pools    []zpool.Spec
+	Datasets []dataset.Spec
+	Arc      *arc.Spec
+	NFS      *nfs.Spec
+	Samba    *samba.Spec
+	// Firewall is that of the cluster and that of the host.
+	Firewall *firewall.Spec
 	// Storages, Files and Services are in the order of the file.
 	Storages  []storage.Spec
 	Templates []template.Spec
 	Files     []file.Spec
 	Services  []service.Spec
+	// Users are those of the machine, PVEUsers those of Proxmox.
+	Users    []user.Spec
+	PVEUsers []pveuser.Spec
+	// Scripts are the operator's own steps.
+	Scripts      []Script
+	HealthChecks []HealthCheck
 }
 
 // Container is an entry of a phoenix_lxc_configs.json, merged from the defaults, its

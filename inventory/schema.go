@@ -108,6 +108,12 @@ func (s schemaSet) known(url string) (keys []string, chosen bool) {
 	return slices.Sorted(maps.Keys(at.Properties)), len(at.PatternProperties) > 0
 }
 
+// has tells whether a document of that schema may have the key.
+func (s schemaSet) has(schema, key string) bool {
+	keys, _ := s.known(schemaURL(schema))
+	return slices.Contains(keys, key)
+}
+
 func inWords(e *jsonschema.ValidationError, n *document.Node) (summary, hint string) {
 	switch k := e.ErrorKind.(type) {
 	case *kind.Type:
@@ -165,6 +171,9 @@ func wrongType(n *document.Node, want []string) (summary, hint string) {
 	summary = "is " + n.Kind.String()
 	if n.Kind == document.Bool || n.Kind == document.Number || n.Kind == document.String && len(n.Text) < 60 {
 		summary = shown(n) + " " + summary
+	}
+	if n.Kind == document.Number && slices.Contains(want, "string") {
+		hint = "write it with quotes"
 	}
 	if n.Kind == document.String && len(want) > 0 {
 		if _, err := strconv.ParseFloat(n.Text, 64); err == nil && (want[0] == "integer" || want[0] == "number") {

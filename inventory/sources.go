@@ -77,7 +77,7 @@ func (l *loader) isConfig(path string) bool {
 	}
 	root, _ := document.ParseJSON(document.NewSource(path, "", data), data)
 	config := func(key string) bool {
-		return slices.Contains([]string{"lxc_configs", "profiles", "system", "apt", "storage", "templates", "files", "services"}, key)
+		return (l.schemas.has("hypervisor", key) || l.schemas.has("lxc", key)) && !l.schemas.has("inventory", key)
 	}
 	return root != nil && slices.ContainsFunc(root.Keys(), config) && root.Get("hosts") == nil && root.Get("groups") == nil
 }

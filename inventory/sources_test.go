@@ -31,6 +31,7 @@ func TestSourcesAreMerged(t *testing.T) {
 		"the default is hosts.yaml":   {files{"hosts.yaml": one}, nil, "a"},
 		"two files":                   {files{"x.yaml": one, "y.yaml": "version: 1\nhosts: {b: {}}\n"}, []string{"x.yaml", "y.yaml"}, "a b"},
 		"a directory, sorted":         {files{"d/2.yml": one, "d/1.json": `{"version": 1, "hosts": {"b": {}}}`, "d/.x.yaml": "?", "d/README": "?", "d/old.yaml~": "?", "d/edge.json": `{"lxc_configs": {}}`}, []string{"d"}, "b a"},
+		"configurations beside it":    {files{"d/1.json": `{"version": 1, "hosts": {"b": {}}}`, "d/k.json": `{"version": 1, "kernel": {}}`, "d/n.json": `{"network": {}}`, "d/f.json": `{"$schema": "x", "firewall": {}}`, "d/m.json": `{"nvidia": {}, "nfs": {}, "samba": {}}`}, []string{"d"}, "b"},
 		"standard input":              {files{"-": one}, []string{"-"}, "a"},
 		"an executable":               {files{"inv": "#!/bin/sh\necho '{\"version\": 1, \"hosts\": {\"dyn\": {}}}'\n"}, []string{"inv"}, "dyn"},
 		"an executable in a folder":   {files{"d/inv": "#!/bin/sh\necho '{\"version\": 1, \"hosts\": {\"dyn\": {}}}'\n", "d/x.yaml": one}, []string{"d"}, "dyn a"},

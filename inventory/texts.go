@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode"
 
 	"phoenix/inventory/diag"
 	"phoenix/inventory/document"
+	"phoenix/tasks/pve"
 )
 
 // checkTexts finds control characters, which could smuggle a line into another
@@ -48,17 +48,25 @@ func allowedControls(m *document.Member, path string) string {
 	switch {
 	case m != nil && m.Key == "description":
 		return "\n"
-	case m != nil && m.Key == "content" && strings.HasPrefix(path, "files."), strings.Contains("."+path, ".vars."):
+	case m != nil && m.Key == "content" && strings.HasPrefix(path, "files."):
+		return "\n\t\r\u061c\u200e\u200f" // the marks that text in Arabic and Hebrew has
+	case strings.Contains("."+path, ".vars."):
 		return "\n\t\r"
 	case m == nil && strings.HasPrefix(path, "secrets.") && strings.Contains(path, ".command."):
 		return "\n\t" // an argument of a program, handed over as it is
+	case m != nil && m.Key == "signed_by" && strings.HasPrefix(path, "apt.extra_sources."):
+		return "\n\r" // an armoured key
+	case strings.HasPrefix(path, "health_checks.") && (m != nil && m.Key == "command" || m == nil && strings.Contains(path, ".command.")):
+		return "\n\t" // a script, or an argument
+	case m != nil && (m.Key == "check" || m.Key == "apply") && strings.HasPrefix(path, "steps."):
+		return "\n\t" // a script
 	}
 	return ""
 }
 
 func control(text, allowed string) (rune, bool) {
 	for _, r := range text {
-		if (unicode.IsControl(r) || r == '\u2028' || r == '\u2029') && !strings.ContainsRune(allowed, r) {
+		if pve.IsControl(r) && !strings.ContainsRune(allowed, r) {
 			return r, true
 		}
 	}
@@ -97,6 +105,8 @@ func badNames(n *document.Node, keys []string) diag.List {
 	switch {
 	case strings.HasSuffix(n.Path, "lxc_configs"):
 		hint = "a CTID, from 100 to 999999999"
+	case n.Path == "storage":
+		hint = "at least two characters: a lower-case letter, then letters, digits, - _ . and a letter or digit last"
 	case strings.HasSuffix(n.Path, "files"):
 		hint = "an absolute path"
 	case strings.HasSuffix(n.Path, "vars"):

@@ -76,8 +76,33 @@ func (d Diagnostic) head() string {
 // List is any number of diagnostics. The zero value is empty and ready to use.
 type List []Diagnostic
 
-// Add appends diagnostics.
-func (l *List) Add(ds ...Diagnostic) { *l = append(*l, ds...) }
+// How much is told of a path, a summary and a hint, in characters: a name of a
+// megabyte would hide what is wrong with it.
+const (
+	maxPath    = 200
+	maxSummary = 600
+	maxHint    = 1500
+)
+
+// Add appends diagnostics. Of a text that is too long the middle is left out.
+func (l *List) Add(ds ...Diagnostic) {
+	for _, d := range ds {
+		d.Path, d.Summary, d.Hint = shorten(d.Path, maxPath), shorten(d.Summary, maxSummary), shorten(d.Hint, maxHint)
+		*l = append(*l, d)
+	}
+}
+
+func shorten(text string, longest int) string {
+	if len(text) <= longest {
+		return text
+	}
+	runes := []rune(text)
+	if len(runes) <= longest {
+		return text
+	}
+	end := longest / 3
+	return string(runes[:longest-end-1]) + "…" + string(runes[len(runes)-end:])
+}
 
 // Sort orders by file, line and column, then by what is said, and drops exact
 // repetitions: a configuration that many hosts share is at fault once.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 func render(t *testing.T, l List, s Style) string {
@@ -101,13 +102,28 @@ func TestJSONOfAnEmptyListIsAnArray(t *testing.T) {
 }
 
 func TestSuggestFindsTheNearWordAndNoFarOne(t *testing.T) {
-	keys := []string{"memory_mb", "swap_mb", "cores", "name", "ip", "ip6"}
+	keys := []string{"memory_mb", "swap_mb", "cores", "name", "ip", "ip6", "clone_from_ctid", "clone_from_snapshot", "clone_mode"}
 	for word, want := range map[string]string{
 		"memroy_mb": "memory_mb", "memory": "memory_mb", "Cores": "cores", "core": "cores", "nmae": "name", "ip4": "ip",
+		"clone_from": "clone_from_ctid", "clone_mod": "clone_mode",
 		"frobnicate": "", "x": "", strings.Repeat("memory_mb", 1000): "",
 	} {
 		if got := Suggest(word, keys); got != want {
 			t.Errorf("Suggest(%.20q) = %q, want %q", word, got, want)
 		}
+	}
+}
+
+func TestAddLeavesOutTheMiddleOfLongTexts(t *testing.T) {
+	var l List
+	long := "begin" + strings.Repeat("é", 200_000) + "end"
+	l.Add(Diagnostic{Path: long, Summary: long, Hint: long}, Diagnostic{Path: "p", Summary: strings.Repeat("é", maxSummary), Hint: "h"})
+	for text, longest := range map[string]int{l[0].Path: maxPath, l[0].Summary: maxSummary, l[0].Hint: maxHint} {
+		if n := utf8.RuneCountInString(text); n != longest || !strings.HasPrefix(text, "begin") || !strings.HasSuffix(text, "end") || !strings.Contains(text, "…") {
+			t.Errorf("%d characters instead of %d: %s", n, longest, text)
+		}
+	}
+	if got := l[1]; got.Path != "p" || got.Summary != strings.Repeat("é", maxSummary) || got.Hint != "h" {
+		t.Errorf("what is short is changed: %+v", got)
 	}
 }

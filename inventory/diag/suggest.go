@@ -3,13 +3,19 @@ package diag
 import "strings"
 
 // Suggest returns the candidate that word most probably was meant to be, or ""
-// when none is near. Case is ignored; of equally near ones the first wins.
+// when none is near. Case is ignored; of equally near ones the first wins. Where none
+// is within two letters, the first that goes on behind the word and a _ does.
 func Suggest(word string, candidates []string) string {
 	best, bestDist := "", len(word)/3+2
 	for _, c := range candidates {
 		d := distance(strings.ToLower(word), strings.ToLower(c), bestDist)
 		if d < bestDist && d < max(len(c), len(word)) {
 			best, bestDist = c, d
+		}
+	}
+	for _, c := range candidates {
+		if word != "" && (best == "" || bestDist > 2) && strings.HasPrefix(strings.ToLower(c), strings.ToLower(word)+"_") {
+			return c
 		}
 	}
 	return best

@@ -113,24 +113,25 @@ func (n *Node) Keys() []string {
 }
 
 // Find follows a path of keys and indexes as far as it leads and returns the last
-// node on it. An index into what is not a list is passed over where there is no
-// such key: a single object often stands for a list of one. rest is what was not
-// found.
+// node on it. A key may itself have dots, and is then several segments. An index into
+// what is not a list is passed over where there is no such key: a single object often
+// stands for a list of one. rest is what was not found.
 func (n *Node) Find(path []string) (found *Node, rest []string) {
-	for i, seg := range path {
-		next := n.Get(seg)
-		if n.Kind == List {
-			if at, err := strconv.Atoi(seg); err == nil && at >= 0 && at < len(n.Items) {
-				next = n.Items[at]
-			}
+	for len(path) > 0 {
+		next, taken := n.Get(path[0]), 1
+		if at, err := strconv.Atoi(path[0]); n.Kind == List && err == nil && at >= 0 && at < len(n.Items) {
+			next = n.Items[at]
+		}
+		for i := 2; next == nil && n.Kind == Object && i <= len(path); i++ {
+			next, taken = n.Get(strings.Join(path[:i], ".")), i
 		}
 		if next == nil {
-			if _, err := strconv.Atoi(seg); err == nil && n.Kind == Object {
-				continue
+			if _, err := strconv.Atoi(path[0]); err != nil || n.Kind != Object {
+				return n, path
 			}
-			return n, path[i:]
+			next, taken = n, 1
 		}
-		n = next
+		n, path = next, path[taken:]
 	}
 	return n, nil
 }

@@ -114,8 +114,8 @@ func TestMergeKeepsPlacesAndReplacesLists(t *testing.T) {
 }
 
 func TestFindPassesOverAnIndexIntoASingleObject(t *testing.T) {
-	n := mustParse(t, "a.json", `{"net": {"ip": "x"}, "l": [{"ip": "y"}]}`)
-	for path, want := range map[string]string{"net.0.ip": "x", "net.ip": "x", "l.0.ip": "y"} {
+	n := mustParse(t, "a.json", `{"net": {"ip": "x"}, "l": [{"ip": "y"}], "d": {"10.0.0.0/24": ["z"]}}`)
+	for path, want := range map[string]string{"net.0.ip": "x", "net.ip": "x", "l.0.ip": "y", "d.10.0.0.0/24.0": "z"} {
 		if got, rest := n.Find(strings.Split(path, ".")); got.Text != want || rest != nil {
 			t.Errorf("%s: %q, rest %v", path, got.Text, rest)
 		}

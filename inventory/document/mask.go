@@ -9,7 +9,7 @@ import (
 const mask = "***"
 
 // secretWords ends the names of keys whose values are secrets.
-const secretWords = `password|passwd|passphrase|token|secret|api_?key|private_?key|access_?key|credential|credentials`
+const secretWords = `password|password_?hash|passwd|passphrase|token|secret|api_?key|private_?key|access_?key|credential|credentials`
 
 // SecretKey tells whether a key is named like a secret: "password", "hf_token".
 func SecretKey(key string) bool {

@@ -14,12 +14,10 @@ import (
 
 	"phoenix/inventory"
 	"phoenix/tasks"
-	"phoenix/tasks/kind/apt"
 	"phoenix/tasks/kind/file"
 	"phoenix/tasks/kind/lxc"
 	"phoenix/tasks/kind/service"
 	"phoenix/tasks/kind/storage"
-	"phoenix/tasks/kind/system"
 	"phoenix/tasks/kind/template"
 )
 
@@ -100,29 +98,37 @@ func all(h *inventory.Host) ([]tasks.Step, error) {
 	for i := range h.Containers {
 		b.container(h, &h.Containers[i].Spec)
 	}
+	if h.Hypervisor != nil {
+		b.healthChecks(h.Hypervisor)
+	}
 	return b.steps, b.err
 }
 
 func (b *builder) hypervisor(v *inventory.Hypervisor) {
-	if v.System != nil {
-		b.add(system.Name, "system:time", "system", v.System, nil, nil)
-	}
-	if v.Apt != nil {
-		b.add(apt.Name, "apt:packages", "apt", v.Apt, nil, nil)
-	}
+	b.system(v)
+	b.apt(v)
+	b.kernel(v)
+	b.users(v)
+	b.network(v)
+	b.zfs(v)
 	for i := range v.Storages {
-		b.add(storage.Name, storageID(v.Storages[i].ID), "storage", &v.Storages[i], nil, nil)
+		b.add(storage.Name, storageID(v.Storages[i].ID), "storage", &v.Storages[i], storageMakers(v, &v.Storages[i]), nil)
 	}
+	b.shares(v)
+	b.firewall(v)
+	b.nvidia(v)
+	b.reboot(v)
 	for i := range v.Templates {
 		t := &v.Templates[i]
 		b.add(template.Name, templateID(v, t), "templates", t, storageNeeds(v, t.Storage), nil)
 	}
 	for i := range v.Files {
-		b.add(file.Name, file.Name+":"+v.Files[i].Path, "files", &v.Files[i], nil, nil)
+		b.add(file.Name, file.Name+":"+v.Files[i].Path, "files", &v.Files[i], pathNeeds(v, v.Files[i].Path), nil)
 	}
 	for i := range v.Services {
 		b.add(service.Name, service.Name+":"+v.Services[i].Name, "services", &v.Services[i], nil, nil)
 	}
+	b.scripts(v)
 }
 
 func (b *builder) container(h *inventory.Host, c *lxc.Spec) {
@@ -130,7 +136,7 @@ func (b *builder) container(h *inventory.Host, c *lxc.Spec) {
 	if h.Hypervisor != nil && c.State != lxc.StateAbsent {
 		needs = containerNeeds(h.Hypervisor, c)
 	}
-	for _, id := range c.DependsOn {
+	for _, id := range append(kin(h, c), c.DependsOn...) {
 		needs = append(needs, lxc.StepID(id))
 	}
 	tags := []string{"lxc_configs", fmt.Sprintf("ct%d", c.CTID)}
@@ -138,6 +144,25 @@ func (b *builder) container(h *inventory.Host, c *lxc.Spec) {
 		tags = append(tags, strings.ToLower(t))
 	}
 	b.add(lxc.Name, lxc.StepID(c.CTID), "lxc_configs", c, unique(needs), tags)
+}
+
+// kin are the containers of one descent that come first: the parent of a clone is
+// finished before it and, where both are to go, gone after it.
+func kin(h *inventory.Host, c *lxc.Spec) []int {
+	var out []int
+	if c.State != lxc.StateAbsent {
+		if c.CloneFromCTID != 0 {
+			out = append(out, c.CloneFromCTID)
+		}
+		return out
+	}
+	clones := h.ClonesOf(c.CTID)
+	for i := range h.Containers {
+		if s := &h.Containers[i].Spec; s.State == lxc.StateAbsent && slices.Contains(clones, s.CTID) {
+			out = append(out, s.CTID)
+		}
+	}
+	return out
 }
 
 // containerNeeds are the steps that make what a container is made of.
@@ -163,6 +188,12 @@ func containerNeeds(v *inventory.Hypervisor, c *lxc.Spec) []string {
 	var out []string
 	for _, id := range used {
 		out = append(out, storageNeeds(v, id)...)
+	}
+	for _, m := range c.MountPoints {
+		out = append(out, pathNeeds(v, m.HostPath)...)
+	}
+	if len(c.GPUAssignment) > 0 && !c.GPUAssignment.None() {
+		out = append(out, nvidiaID, rebootID)
 	}
 	for i := range v.Templates {
 		if t := &v.Templates[i]; name != "" && t.Storage == templates && sameTemplate(t.Name, name) {
