@@ -35,8 +35,15 @@ type cli struct {
 	Inv       inventoryCmd `cmd:"" name:"inventory" help:"Show the inventory: list, show HOST, graph."`
 	Facts     factsCmd     `cmd:"" help:"Ask the hosts what they are."`
 	Exec      execCmd      `cmd:"" help:"Run a command on the hosts, or in a container of theirs."`
+	Up        upCmd        `cmd:"" help:"Start every container that is to run, in order, and wait until each is ready."`
+	Status    statusCmd    `cmd:"" help:"Show what the containers are doing: state, uptime, memory, address, drift."`
+	Start     startCmd     `cmd:"" help:"Start containers, and wait until they are ready."`
+	Stop      stopCmd      `cmd:"" help:"Stop containers."`
+	Restart   restartCmd   `cmd:"" help:"Stop containers and start them again; start those that are stopped."`
+	Snapshot  snapshotCmd  `cmd:"" help:"Take, take away and list snapshots of containers."`
+	Rollback  rollbackCmd  `cmd:"" help:"Put a container back to a snapshot. Asks for its name."`
 	Destroy   destroyCmd   `cmd:"" help:"Destroy containers. Asks for their names."`
-	Clean     cleanCmd     `cmd:"" help:"Remove every trace of phoenix from the hosts."`
+	Clean     cleanCmd     `cmd:"" help:"Remove what phoenix keeps for itself from the hosts: helpers, records, downloads, the lock. What it configured stays."`
 	Report    reportCmd    `cmd:"" help:"List, show and compare the runs that were kept."`
 	Lab       labCmd       `cmd:"" help:"Start simulated Proxmox hosts behind real SSH servers, to try a configuration on."`
 	Schema    schemaCmd    `cmd:"" help:"Print a JSON Schema: hypervisor, lxc, inventory or report."`

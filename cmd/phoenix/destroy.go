@@ -133,20 +133,7 @@ func (p *program) agree(ctx context.Context, d doomed, allowed []int) error {
 		return nil
 	}
 	what := fmt.Sprintf("Container %d on %s and all its volumes will be destroyed.", d.ctid, d.host.Name)
-	yes, err := p.confirmName(ctx, what, typed(d.name, d.ctid))
-	switch {
-	case errors.Is(err, errInterrupted):
-		return p.interrupted()
-	case err == nil && yes:
-		return nil
-	}
-	why := "the answer was not its name"
-	if err != nil {
-		why = err.Error()
-	}
-	fmt.Fprintf(p.stderr, "phoenix: destroying container %d is refused: %s; nothing was contacted\n", d.ctid, why)
-	fmt.Fprintf(p.stderr, "hint: --allow-destroy %d agrees to it beforehand\n", d.ctid)
-	return exitError(exitStopped)
+	return p.consent(ctx, what, typed(d.name, d.ctid), fmt.Sprintf("destroying container %d", d.ctid), fmt.Sprintf("--allow-destroy %d", d.ctid))
 }
 
 // typed is what the operator types for a container: its name, or its number where it
@@ -158,13 +145,19 @@ func typed(name string, ctid int) string {
 	return name
 }
 
-// destruction makes a step per container, in one job per host.
+// destruction makes a step per container, in one job per host. Clones go before what
+// they were made of: while a linked one is there, its parent is refused.
 func destruction(list []doomed) ([]assignment, error) {
 	var work []assignment
 	for _, d := range list {
 		step, err := tasks.NewStep(lxc.Name, fmt.Sprintf("%s:%d", lxc.Name, d.ctid), &lxc.Spec{CTID: d.ctid, State: "absent"})
 		if err != nil {
 			return nil, err
+		}
+		for _, id := range d.host.ClonesOf(d.ctid) {
+			if slices.ContainsFunc(list, func(o doomed) bool { return o.host == d.host && o.ctid == id }) {
+				step.Needs = append(step.Needs, lxc.StepID(id))
+			}
 		}
 		i := slices.IndexFunc(work, func(a assignment) bool { return a.host == d.host })
 		if i < 0 {

@@ -25,7 +25,7 @@ type factsCmd struct {
 // Run is called by kong.
 func (c *factsCmd) Run(p *program, g *cli) error {
 	return p.ask(g, question{
-		request: request{command: "facts", mode: tasks.ModeCheck, reach: &c.Reach, output: c.Out},
+		request: request{command: "facts", mode: tasks.ModeCheck, reach: &c.Reach, output: c.Out, table: factsTable},
 		kind:    facts.Name, id: facts.Name + ":host", spec: &facts.Spec{},
 	})
 }
@@ -38,7 +38,7 @@ func factsTable(w io.Writer, r report.Report, s term.Style) error {
 	var troubles []string
 	for _, h := range r.Hosts {
 		name := s.Clean(h.Name)
-		f, why := factsOf(h)
+		f, why := dataOf[facts.Facts](h)
 		if why != "" {
 			lines := s.Lines(why)
 			troubles = append(troubles, s.Paint(term.Bad, "! ")+name+": "+lines[0])
@@ -65,22 +65,22 @@ func factsTable(w io.Writer, r report.Report, s term.Style) error {
 	return nil
 }
 
-// factsOf reads what a host told, or says why it did not.
-func factsOf(h report.Host) (f facts.Facts, why string) {
+// dataOf reads what a host told in its one step, or says why it did not.
+func dataOf[T any](h report.Host) (data T, why string) {
 	if h.Error != nil {
-		return f, strings.TrimSpace(h.Error.Error() + "\n" + h.Error.Hint)
+		return data, strings.TrimSpace(h.Error.Error() + "\n" + h.Error.Hint)
 	}
 	if len(h.Steps) == 0 {
-		return f, string(h.Status)
+		return data, string(h.Status)
 	}
 	step := h.Steps[0]
 	if step.Why != "" {
-		return f, step.Why
+		return data, step.Why
 	}
-	if err := json.Unmarshal(step.Data, &f); err != nil {
-		return f, "read what the host told: " + err.Error()
+	if err := json.Unmarshal(step.Data, &data); err != nil {
+		return data, "read what the host told: " + err.Error()
 	}
-	return f, ""
+	return data, ""
 }
 
 // known marks what a host did not tell, so that a column is never empty.

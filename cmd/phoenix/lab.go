@@ -43,7 +43,7 @@ func (c *labCmd) Run(p *program) error {
 		return c.command(p, argv, signals)
 	}
 	fmt.Fprintf(p.stderr, "lab: %s of Proxmox VE %s on 127.0.0.1, in %s\n", count(len(l.Hosts), "host"), c.Release, c.Dir)
-	fmt.Fprintf(p.stderr, "try: cd %s && phoenix check && phoenix run\nCtrl-C stops the lab; the hosts keep their state.\n", c.Dir)
+	fmt.Fprintf(p.stderr, "try: cd %s && phoenix check; phoenix run\nCtrl-C stops the lab; the hosts keep their state.\n", c.Dir)
 	<-signals
 	return nil
 }

@@ -56,6 +56,25 @@ func (p *program) confirmName(ctx context.Context, what, name string) (bool, err
 	return strings.TrimSpace(line) == name, nil
 }
 
+// consent has the operator type the name of what is to be lost. Without that nothing is
+// contacted; the refusal says what was refused, and which flag agrees beforehand.
+func (p *program) consent(ctx context.Context, what, name, doing, flag string) error {
+	yes, err := p.confirmName(ctx, what, name)
+	switch {
+	case errors.Is(err, errInterrupted):
+		return p.interrupted()
+	case err == nil && yes:
+		return nil
+	}
+	why := "the answer was not its name"
+	if err != nil {
+		why = err.Error()
+	}
+	fmt.Fprintf(p.stderr, "phoenix: %s is refused: %s; nothing was contacted\n", doing, why)
+	fmt.Fprintf(p.stderr, "hint: %s agrees to it beforehand\n", flag)
+	return exitError(exitStopped)
+}
+
 // answered waits for an answer, a signal, or the end of ctx. What was asked keeps
 // reading in the last two cases, so nothing may be asked after them.
 func answered(ctx context.Context, ask func() (string, error)) (string, error) {

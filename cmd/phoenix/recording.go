@@ -36,6 +36,7 @@ type recording struct {
 	kept    *report.KeptRun
 	outputs []sink
 	live    *execSink
+	table   func(io.Writer, report.Report, term.Style) error
 	// intr ends the run early; stopped is the rule that did.
 	intr    *interrupts
 	stopped string
@@ -52,7 +53,7 @@ type sink struct {
 // record opens a recording. Faults of -o and --log-file are found before anything
 // is contacted.
 func (p *program) record(ctx context.Context, g *cli, hosts []string, r request, redact func(string) string) (*recording, error) {
-	rec := &recording{p: p, g: g}
+	rec := &recording{p: p, g: g, table: r.table}
 	sinks, err := rec.files(g, r)
 	if err != nil {
 		rec.close()
@@ -304,8 +305,8 @@ func (rec *recording) write(r report.Report) error {
 		}
 		terminal := s.File == "" && rec.p.stdoutTTY
 		o := render.Options{Style: rec.p.style(rec.g, terminal), Verbosity: rec.g.verbosity()}
-		if s.Format == render.FormatText && r.Command == "facts" && o.Verbosity < term.Steps {
-			faults = append(faults, factsTable(s.w, r, o.Style))
+		if s.Format == render.FormatText && rec.table != nil && o.Verbosity < term.Steps {
+			faults = append(faults, rec.table(s.w, r, o.Style))
 			continue
 		}
 		faults = append(faults, render.Write(s.w, s.Format, r, o))

@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
 	"phoenix/inventory"
 	"phoenix/inventory/plan"
 	"phoenix/tasks"
+	"phoenix/tasks/kind/reboot"
 	"phoenix/tasks/report"
+	"phoenix/tasks/report/term"
 	"phoenix/transport/fleet"
 )
 
@@ -68,6 +71,8 @@ type request struct {
 	start fleet.StartFunc
 	// live, when set, shows the result as it comes, in place of the report in text.
 	live *execSink
+	// table, when set, is the report in text, unless -v asks for the steps.
+	table func(io.Writer, report.Report, term.Style) error
 	// watch, when set, sees every event as well.
 	watch report.Sink
 }
@@ -83,6 +88,9 @@ func (p *program) converge(g *cli, r request) error {
 	if err != nil {
 		return err
 	}
+	if err := r.pointless(work); err != nil {
+		return err
+	}
 	if r.mode == tasks.ModeRun {
 		if err := p.consents(ctx, work, r.consent.Destroy); err != nil {
 			return err
@@ -93,6 +101,39 @@ func (p *program) converge(g *cli, r request) error {
 		return err
 	}
 	return rec.finish()
+}
+
+// pointless is the error of a consent to something that no selected host is asked for:
+// most likely another one is meant.
+func (r request) pointless(work []assignment) error {
+	reboots, disks, containers := false, map[string]bool{}, map[int]bool{}
+	for _, a := range work {
+		reboots = reboots || slices.ContainsFunc(a.steps, func(s tasks.Step) bool { return s.Kind == reboot.Name })
+		for _, c := range a.host.Containers {
+			containers[c.Spec.CTID] = true
+		}
+		if v := a.host.Hypervisor; v != nil {
+			for _, pool := range v.Pools {
+				for _, d := range pool.Disks {
+					disks[d] = true
+				}
+			}
+		}
+	}
+	for _, d := range r.consent.Wipe {
+		if !disks[d] {
+			return &usageError{fmt.Sprintf("--allow-wipe %s: no pool of the selected hosts has that disk", d)}
+		}
+	}
+	for _, id := range r.consent.Destroy {
+		if !containers[id] {
+			return &usageError{fmt.Sprintf("--allow-destroy %d: the selected hosts have no container %d in their configuration", id, id)}
+		}
+	}
+	if r.consent.Reboot && !reboots && len(r.selection.Tags)+len(r.selection.SkipTags) > 0 {
+		return &usageError{"--allow-reboot: the chosen tags leave out the reboot (add the tag reboot)"}
+	}
+	return nil
 }
 
 // plan makes the steps of every host. Hosts of which nothing is wanted stay in, so

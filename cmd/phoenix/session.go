@@ -10,6 +10,7 @@ import (
 
 	"phoenix/inventory"
 	"phoenix/inventory/diag"
+	"phoenix/inventory/plan"
 	"phoenix/inventory/secrets"
 	"phoenix/tasks"
 	"phoenix/tasks/report/term"
@@ -20,7 +21,7 @@ import (
 // load reads and validates the inventory and every configuration. Its faults are
 // told here; then the error is only the exit code.
 func (p *program) load(ctx context.Context, g *cli) (*inventory.Fleet, error) {
-	fleet, found := inventory.Load(ctx, p.inventoryOptions(g))
+	fleet, found := p.read(ctx, g)
 	if err := found.Render(p.stderr, p.faultStyle(g)); err != nil {
 		return nil, err
 	}
@@ -29,6 +30,19 @@ func (p *program) load(ctx context.Context, g *cli) (*inventory.Fleet, error) {
 		return nil, exitError(exitInvalid)
 	}
 	return fleet, nil
+}
+
+// read reads and validates everything; the fleet is nil when the list has errors.
+func (p *program) read(ctx context.Context, g *cli) (*inventory.Fleet, diag.List) {
+	fleet, found := inventory.Load(ctx, p.inventoryOptions(g))
+	if fleet == nil {
+		return nil, found
+	}
+	found.Add(plan.Faults(fleet)...)
+	if found.Sort(); found.HasErrors() {
+		return nil, found
+	}
+	return fleet, found
 }
 
 func (p *program) inventoryOptions(g *cli) inventory.Options {

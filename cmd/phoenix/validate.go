@@ -16,7 +16,7 @@ type validateCmd struct {
 
 // Run is called by kong.
 func (c *validateCmd) Run(p *program, g *cli) error {
-	fleet, found := inventory.Load(context.Background(), p.inventoryOptions(g))
+	fleet, found := p.read(context.Background(), g)
 	if c.Out.Output == "json" {
 		raw, err := json.MarshalIndent(map[string]any{"valid": !found.HasErrors(), "diagnostics": found}, "", "  ")
 		if err != nil {

@@ -1,0 +1,227 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"phoenix/inventory"
+	"phoenix/tasks"
+	"phoenix/tasks/guest"
+	doing "phoenix/tasks/kind/status"
+	"phoenix/tasks/report"
+	"phoenix/tasks/report/term"
+)
+
+// statusCmd is `phoenix status`.
+type statusCmd struct {
+	CTID  []string `arg:"" optional:"" help:"Only these containers, by number or by name; all by default."`
+	Reach reach    `embed:""`
+	Out   output   `embed:""`
+}
+
+// Run is called by kong.
+func (c *statusCmd) Run(p *program, g *cli) error {
+	return p.lookAt(g, c.CTID, lookRequest{
+		request: request{command: "status", mode: tasks.ModeCheck, reach: &c.Reach, output: c.Out, table: statusTable},
+		drift:   true,
+	})
+}
+
+// lookRequest is a question about containers.
+type lookRequest struct {
+	request
+	// drift asks also whether they are as the configuration wants them.
+	drift bool
+}
+
+// lookAt asks the hosts what their containers are doing: all of them, or those that
+// are named.
+func (p *program) lookAt(g *cli, words []string, r lookRequest) error {
+	ctx := context.Background()
+	if err := checkWords(words); err != nil {
+		return err
+	}
+	fleet, hosts, err := p.selected(ctx, g)
+	if err != nil {
+		return err
+	}
+	named, err := chooseContainers(fleet.Hosts, hosts, words)
+	if err != nil {
+		return err
+	}
+	var work []assignment
+	for _, h := range hosts {
+		spec, asked := r.spec(h, named)
+		if !asked {
+			continue
+		}
+		step, err := tasks.NewStep(doing.Name, doing.Name+":host", spec)
+		if err != nil {
+			return err
+		}
+		work = append(work, assignment{host: h, steps: []tasks.Step{step}})
+	}
+	rec, err := p.carryOut(ctx, g, fleet, work, r.request)
+	if err != nil {
+		return err
+	}
+	return rec.finish()
+}
+
+// spec is the question to one host; none when containers are named and it has none of
+// them.
+func (r lookRequest) spec(h *inventory.Host, named []chosen) (*doing.Spec, bool) {
+	spec := &doing.Spec{}
+	for _, c := range named {
+		if c.host == h {
+			spec.CTIDs = append(spec.CTIDs, c.ctid)
+		}
+	}
+	for i := range h.Containers {
+		s := h.Containers[i].Spec
+		if r.drift && (len(named) == 0 || slices.Contains(spec.CTIDs, s.CTID)) {
+			spec.Wanted = append(spec.Wanted, s)
+		}
+	}
+	return spec, len(named) == 0 || len(spec.CTIDs) > 0
+}
+
+// containerTable writes the lines of each host's containers under a heading, and below
+// them what could not be told and why.
+func containerTable(w io.Writer, r report.Report, s term.Style, heading string, lines func(host string, c doing.Container) []string) error {
+	tab := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tab, heading)
+	var troubles []string
+	for _, h := range r.Hosts {
+		name := s.Clean(h.Name)
+		d, why := dataOf[doing.Data](h)
+		if why != "" {
+			said := s.Lines(why)
+			troubles = append(troubles, s.Paint(term.Bad, "! ")+name+": "+said[0])
+			for _, hint := range said[1:] {
+				troubles = append(troubles, "    "+hint)
+			}
+			fmt.Fprintf(tab, "%s\t%s\n", name, h.Status)
+			continue
+		}
+		for _, c := range d.Containers {
+			for _, line := range lines(name, c) {
+				fmt.Fprintln(tab, line)
+			}
+			if c.DriftUnknown != "" {
+				troubles = append(troubles, s.Paint(term.Change, "? ")+name+": "+s.Clean(c.DriftUnknown))
+			}
+		}
+		for _, u := range d.Unreadable {
+			troubles = append(troubles, s.Paint(term.Change, "? ")+name+": "+s.Clean(u))
+		}
+	}
+	if err := tab.Flush(); err != nil {
+		return err
+	}
+	for _, t := range troubles {
+		if _, err := fmt.Fprintln(w, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// statusTable writes a line per container.
+func statusTable(w io.Writer, r report.Report, s term.Style) error {
+	return containerTable(w, r, s, "HOST\tCTID\tNAME\tSTATE\tUP\tMEMORY\tIP\tDRIFT", func(host string, c doing.Container) []string {
+		up, memory, ip := "-", "-", "-"
+		if c.State == doing.StateRunning {
+			up, memory, ip = "?", "?", "none"
+			if c.UptimeS != nil {
+				up = runningFor(*c.UptimeS)
+			}
+			if c.MemoryBytes != nil {
+				memory = inMemory(*c.MemoryBytes) + " of " + inMemory(c.MemoryLimitBytes)
+			}
+			switch {
+			case len(c.Addresses) > 0:
+				ip = c.Addresses[0]
+			case c.UptimeS == nil:
+				ip = "?"
+			}
+		}
+		name := c.Name
+		if name == "" {
+			name = "-"
+		}
+		return []string{strings.Join([]string{host, strconv.Itoa(c.CTID), s.Clean(name), s.Clean(containerState(c)), up, memory, s.Clean(ip), s.Clean(drift(c))}, "\t")}
+	})
+}
+
+// containerState is the state with what is special about it.
+func containerState(c doing.Container) string {
+	text := c.State
+	if c.Node != "" {
+		text += " to " + c.Node
+	}
+	if c.Lock != "" {
+		text += " (" + c.Lock + ")"
+	}
+	return text
+}
+
+// driftShown is how many properties the table names.
+const driftShown = 2
+
+// drift names what differs from the configuration.
+func drift(c doing.Container) string {
+	switch {
+	case !c.Managed:
+		return "not managed"
+	case c.DriftUnknown != "":
+		return "?"
+	case len(c.Drift) == 0:
+		return "no"
+	case len(c.Drift) > driftShown:
+		return fmt.Sprintf("%s and %d more", strings.Join(c.Drift[:driftShown], ", "), len(c.Drift)-driftShown)
+	}
+	return strings.Join(c.Drift, ", ")
+}
+
+// runningFor is like uptime, to the second for what has only just started.
+func runningFor(seconds int64) string {
+	if seconds < 120 {
+		return fmt.Sprintf("%d s", seconds)
+	}
+	return uptime(seconds)
+}
+
+// inMemory is a size of memory.
+func inMemory(n int64) string {
+	if n < 1<<30 {
+		return fmt.Sprintf("%d MiB", n>>20)
+	}
+	return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))
+}
+
+// snapshotTable writes a line per snapshot, each container's oldest first.
+func snapshotTable(w io.Writer, r report.Report, s term.Style) error {
+	return containerTable(w, r, s, "HOST\tCTID\tNAME\tSNAPSHOT\tTAKEN\tDESCRIPTION", func(host string, c doing.Container) []string {
+		var lines []string
+		for _, snap := range c.Snapshots {
+			taken, text, name := "?", "-", snap.Name
+			if !snap.Taken.IsZero() {
+				taken = snap.Taken.Format(guest.TimeFormat)
+			}
+			if first, _, _ := strings.Cut(snap.Description, "\n"); first != "" {
+				text = first
+			}
+			if snap.Incomplete {
+				name += " (incomplete)"
+			}
+			lines = append(lines, strings.Join([]string{host, strconv.Itoa(c.CTID), s.Clean(c.Name), s.Clean(name), taken, s.Clean(text)}, "\t"))
+		}
+		return lines
+	})
+}
