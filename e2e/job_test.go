@@ -155,7 +155,7 @@ func (r *rig) digests(t *testing.T) []string {
 	t.Helper()
 	var out []string
 	for _, h := range r.Hosts {
-		for _, top := range []string{"/etc", "/var/lib/vz", "/var/lib/dpkg", "/var/lib/apt", "/var/lib/pve-manager", "/var/lib/lxc", "/var/lib/phoenix", "/srv", "/run", "/root/.ssh"} {
+		for _, top := range []string{"/etc", "/var/lib/vz", "/var/lib/dpkg", "/var/lib/apt", "/var/lib/pve-manager", "/var/lib/lxc", "/var/lib/phoenix", "/srv", "/run", "/root/.ssh", "/home", "/boot", "/proc", "/sys", "/.sim"} {
 			err := filepath.WalkDir(h.Path(top), func(path string, d fs.DirEntry, err error) error {
 				if os.IsNotExist(err) {
 					return nil

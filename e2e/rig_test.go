@@ -50,6 +50,8 @@ type rig struct {
 	home string
 	// inventory lists extra settings by host, as YAML flow: "become: sudo".
 	extra map[string]string
+	// env has further variables of the workstation.
+	env []string
 }
 
 // newRig starts n hosts named pve1 to pveN.
@@ -107,7 +109,8 @@ func (r *rig) command(ctx context.Context, args ...string) *exec.Cmd {
 		"HOME=" + r.home, "XDG_STATE_HOME=" + filepath.Join(r.home, "state"), "PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8",
 		"PHOENIX_KNOWN_HOSTS=" + r.KnownHosts,
 	}
-	return cmd
+	cmd.Env = append(cmd.Env, r.env...)
+	return r.OnWire(cmd)
 }
 
 // phoenix runs a command to its end, which must come within two minutes.

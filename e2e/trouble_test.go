@@ -199,7 +199,7 @@ func TestOneOperatorAtATime(t *testing.T) {
 		r.phoenix(t, "run").want(t, 0)
 	})
 	g.open(t)
-	t.Run("clean removes every trace", func(t *testing.T) {
+	t.Run("clean removes what phoenix keeps for itself", func(t *testing.T) {
 		r.phoenix(t, "clean").want(t, 0).says(t, "/var/lib/phoenix")
 		out, err := r.Hosts[0].Exec(t.Context(), "find", "/var", "/run", "/etc", "/srv", "/root/.ssh", "-name", "*phoenix*", "-o", "-name", "*agentlet*")
 		if err != nil {

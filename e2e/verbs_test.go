@@ -41,6 +41,24 @@ func TestVerbsOnRealServers(t *testing.T) {
 		r.phoenix(t, "exec", "--ct", "901", "--", "true").want(t, 1).says(t, "901")
 		r.phoenix(t, "exec", "--ct", "7777", "-l", "pve1", "--", "true").want(t, 1).says(t, "7777")
 	})
+	t.Run("containers are stopped, brought up, and their state is told", func(t *testing.T) {
+		r.phoenix(t, "status").want(t, 0).says(t, "900", "running", "901", "stopped")
+		r.phoenix(t, "stop", "900").want(t, 0).says(t, "running -> stopped")
+		r.phoenix(t, "status").want(t, 0).says(t, "stopped  -", "state")
+		r.phoenix(t, "up").want(t, 0).says(t, "stopped -> running")
+		r.phoenix(t, "restart", "900").want(t, 0).says(t, "restarted")
+		r.phoenix(t, "up").want(t, 0).says(t, "ok")
+	})
+	t.Run("a storage without snapshots is named, and a rollback needs consent", func(t *testing.T) {
+		r.phoenix(t, "snapshot", "create", "900").want(t, 1).says(t, "rootfs is on storage tank of type dir")
+		r.phoenix(t, "snapshot", "list").want(t, 0).says(t, "SNAPSHOT")
+		logins := r.logins()
+		r.phoenix(t, "rollback", "900", "before").want(t, 5).says(t, "--allow-rollback 900", "nothing was contacted")
+		if r.logins() != logins {
+			t.Error("a host was contacted")
+		}
+		r.phoenix(t, "rollback", "900", "before", "--allow-rollback", "900").want(t, 1).says(t, "it has no snapshot before; there are: none")
+	})
 	t.Run("facts tell what the hosts are", func(t *testing.T) {
 		got := r.phoenix(t, "facts", "-o", "json").want(t, 0).report(t)
 		for _, h := range got.Hosts {

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -22,7 +23,7 @@ const bin = "/usr/local/sbin"
 
 // tools are the programs that a Proxmox host has and the machine below may lack,
 // or that would act on the real machine.
-const tools = "pct pvesm pveam pvesh pveversion apt-get apt-mark apt-cache dpkg dpkg-query systemctl systemd-run timedatectl lxc-attach lxc-info"
+const tools = "pct pvesm pveam pvesh pveum pveversion apt-get apt-mark apt-cache dpkg dpkg-query zpool zfs wipefs pve-firewall exportfs testparm smbcontrol smbpasswd pdbedit systemctl systemd-run timedatectl hostnamectl ifreload ifquery iptables locale locale-gen update-locale lxc-attach lxc-info modprobe modinfo sysctl update-initramfs update-grub proxmox-boot-tool dkms nvidia-modprobe nvidia-installer curl"
 
 func main() {
 	if err := run(); err != nil {
@@ -33,18 +34,16 @@ func main() {
 
 func run() error {
 	if len(os.Args) > 1 && os.Args[1] == "--install" {
-		return install(os.Getenv("NODE"))
+		gpus, _ := strconv.Atoi(os.Getenv("GPUS")) // none where it does not say
+		return install(os.Getenv("NODE"), gpus)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT)
 	defer stop()
-	node, err := os.ReadFile("/etc/hostname")
+	m, err := sim.Open("/", sim.Options{Seed: uint64(os.Getpid())})
 	if err != nil {
 		return err
 	}
-	m, err := sim.New("/", strings.TrimSpace(string(node)), sim.Options{Seed: uint64(os.Getpid())})
-	if err != nil {
-		return err
-	}
+	m.Down = endOthers
 	argv := append([]string{filepath.Base(os.Args[0])}, os.Args[1:]...)
 	if argv[0] == "systemd-run" {
 		return leaveRunning(argv[1:])
@@ -53,16 +52,24 @@ func run() error {
 	return nil
 }
 
-// leaveRunning starts a program that outlives this one and its session, as a unit of
-// systemd does.
+// endOthers ends every process of the host but its first, which is the SSH server that
+// listens, and this one.
+func endOthers() { _ = syscall.Kill(-1, syscall.SIGKILL) }
+
+// leaveRunning starts a program that outlives this one and its session, now or in a
+// while, as a unit of systemd does.
 func leaveRunning(argv []string) error {
+	after := "0"
 	for len(argv) > 0 && strings.HasPrefix(argv[0], "-") {
+		if text, ok := strings.CutPrefix(argv[0], "--on-active="); ok {
+			after = text
+		}
 		argv = argv[1:]
 	}
 	if len(argv) == 0 {
 		return fmt.Errorf("command line to execute required")
 	}
-	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd := exec.Command("sh", append([]string{"-c", `sleep "$1"; shift; exec "$@"`, "unit", after}, argv...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.Dir = "/"
 	return cmd.Start()
@@ -70,7 +77,7 @@ func leaveRunning(argv []string) error {
 
 // install lays a fresh tree beside the root and copies it over it, because a tree
 // that exists is kept as it is.
-func install(node string) error {
+func install(node string, gpus int) error {
 	fresh, err := os.MkdirTemp("/", "fresh-")
 	if err != nil {
 		return err
@@ -79,12 +86,13 @@ func install(node string) error {
 	if err := os.Chmod(fresh, 0o755); err != nil { // it becomes the root's mode
 		return err
 	}
-	if _, err := sim.New(fresh, node, sim.Options{Seed: 1}); err != nil {
+	if _, err := sim.New(fresh, node, sim.Options{Seed: 1, GPUs: gpus}); err != nil {
 		return err
 	}
 	// What makes the machine below run, and let people in, stays as it is.
 	const copyTree = `cd "$1" && tar -cf - --exclude=./dev --exclude=./lib --exclude=./bin --exclude=./sbin --exclude=./usr/bin --exclude=./usr/sbin --exclude=./root \
-		--exclude=./etc/passwd --exclude=./etc/group --exclude=./etc/ssh . | tar -C / --keep-directory-symlink -xf -`
+		--exclude=./etc/passwd --exclude=./etc/group --exclude=./etc/shadow --exclude=./etc/sudoers --exclude=./etc/sudoers.d --exclude=./etc/ssh . | tar -C / --keep-directory-symlink -xf - \
+		&& tar -cf - lib/modules | tar -C / --keep-directory-symlink -xf - && cd dev && tar -cf - $(ls -d disk sd* nvme[0-9]* dm-* nvidia* 2>/dev/null) | tar -C /dev -xf -`
 	if out, err := exec.Command("sh", "-c", copyTree, "copy", fresh).CombinedOutput(); err != nil {
 		return fmt.Errorf("copy the fresh tree: %w: %s", err, out)
 	}

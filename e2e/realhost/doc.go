@@ -3,6 +3,9 @@
 // namespace, in which the simulated Proxmox programs stand where Proxmox's would.
 // A client that logs in there cannot tell it from a Proxmox host.
 //
+// With Options.Wire each host has a network of its own as well, so that a change of it
+// really cuts the connection; the machine's own network is not touched.
+//
 // It needs root, overlayfs and sshd, and says so when one is missing. Everything
 // it mounts lives in the namespaces of the servers and goes with them, even when
 // the test is killed. Start reading at Start.

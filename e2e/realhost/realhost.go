@@ -28,6 +28,11 @@ type Options struct {
 	// Prepare is a shell script that runs as root inside each new root file system
 	// before its server starts; $NODE is the node's name.
 	Prepare string
+	// Wire gives each host a network of its own, with one interface, eno1. The other
+	// ends meet in a network apart from the machine's; see Fleet.OnWire.
+	Wire bool
+	// GPUs is the number of NVIDIA devices on each host.
+	GPUs int
 }
 
 // Fleet is a set of running servers.
@@ -38,6 +43,7 @@ type Fleet struct {
 	Dir          string
 	IdentityFile string
 	KnownHosts   string
+	wire         *wire // nil where the hosts share the machine's network
 }
 
 // Host is one running server.
@@ -74,8 +80,17 @@ func Start(ctx context.Context, o Options) (*Fleet, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Wire {
+		if f.wire, err = newWire(ctx); err != nil {
+			return nil, err
+		}
+		port = 22
+	}
 	for i := range o.Hosts {
 		h := &Host{Name: fmt.Sprintf("pve%d", i+1), Address: fmt.Sprintf("127.1.%d.%d", i/250, i%250+1), Port: port}
+		if o.Wire {
+			h.Address = fmt.Sprintf("%s.%d", wireNet, i+2)
+		}
 		h.dir = filepath.Join(o.Dir, h.Name)
 		if err := h.start(ctx, f, o); err != nil {
 			f.Stop()
@@ -84,7 +99,11 @@ func Start(ctx context.Context, o Options) (*Fleet, error) {
 		f.Hosts = append(f.Hosts, h)
 	}
 	for _, h := range f.Hosts {
-		if err := h.wait(ctx); err != nil {
+		dial := h.dial
+		if o.Wire {
+			dial = func(context.Context) error { return h.listens() }
+		}
+		if err := h.wait(ctx, dial); err != nil {
 			f.Stop()
 			return nil, err
 		}
@@ -96,6 +115,9 @@ func Start(ctx context.Context, o Options) (*Fleet, error) {
 func (f *Fleet) Stop() {
 	for _, h := range f.Hosts {
 		h.Kill()
+	}
+	if f.wire != nil {
+		f.wire.stop()
 	}
 }
 
@@ -127,7 +149,7 @@ func (h *Host) logFile() string { return filepath.Join(h.dir, "sshd.log") }
 
 // Exec runs a program inside the host's root file system, beside the server.
 func (h *Host) Exec(ctx context.Context, argv ...string) ([]byte, error) {
-	args := append([]string{"--target", fmt.Sprint(h.server), "--mount", "--uts", "--pid", "--root", "--wd=/", "--"}, argv...)
+	args := append([]string{"--target", fmt.Sprint(h.server), "--mount", "--uts", "--net", "--pid", "--root", "--wd=/", "--"}, argv...)
 	out, err := exec.CommandContext(ctx, "nsenter", args...).CombinedOutput()
 	if err != nil {
 		return out, fmt.Errorf("run %s on %s: %w: %s", strings.Join(argv, " "), h.Name, err, out)
@@ -141,6 +163,10 @@ func (h *Host) Exec(ctx context.Context, argv ...string) ([]byte, error) {
 const bootScript = `set -eu
 dir=$1 node=$2 simulator=$3
 hostname "$node"
+if [ -n "$WIRE" ]; then
+  until ip link show eno1 >/dev/null 2>&1; do sleep 0.05; done # put in from outside
+  ip link set lo up
+fi
 mount -t tmpfs -o mode=0755 tmpfs "$dir/root"
 cd "$dir/root"
 mkdir upper work merged
@@ -158,12 +184,12 @@ mknod -m 666 dev/fuse c 10 229
 mknod -m 666 dev/net/tun c 10 200
 # tmp, run and var/lib/phoenix are the host's own, whatever the machine below has there.
 # An empty file system over a folder is far cheaper than removing what is in it.
-for d in run var/tmp var/lib/dpkg var/lib/apt usr/share/zoneinfo; do
+for d in run var/tmp var/lib/dpkg var/lib/apt usr/share/zoneinfo etc/systemd/system usr/lib/systemd/system; do
   mkdir -p "$d"
   mount -t tmpfs -o mode=0755 tmpfs "$d"
 done
 mkdir -p run/sshd run/lock/lxc run/pve
-rm -rf var/lib/phoenix var/lib/vz etc/pve etc/localtime
+rm -rf var/lib/phoenix var/lib/vz etc/pve etc/localtime lib/modules
 mkdir -p root/.ssh etc/phoenix-e2e
 chmod 0700 root root/.ssh
 chown 0:0 root root/.ssh
@@ -174,8 +200,9 @@ cp "$dir/ssh_host_ed25519_key" "$dir/sshd_config" etc/phoenix-e2e/
 chmod 0600 etc/phoenix-e2e/ssh_host_ed25519_key
 if [ -n "$simulator" ]; then
   cp "$simulator" usr/local/sbin/pvesim
-  NODE=$node chroot . /usr/local/sbin/pvesim --install
+  NODE=$node GPUS=$GPUS chroot . /usr/local/sbin/pvesim --install
 fi
+if [ -n "$WIRE" ]; then mount -t proc proc proc; mount -t sysfs sysfs sys; fi
 shift 3
 for program in "$@"; do cp "$program" usr/local/sbin/; done
 if [ -f "$dir/prepare" ]; then NODE=$node chroot . /bin/sh -eu < "$dir/prepare"; fi
@@ -194,6 +221,10 @@ func (h *Host) start(ctx context.Context, f *Fleet, o Options) error {
 		return err
 	}
 	h.HostKey = strings.Join(strings.Fields(string(pub))[:2], " ")
+	listen := h.Address
+	if o.Wire {
+		listen = "0.0.0.0" // its address may change
+	}
 	config := fmt.Sprintf(`ListenAddress %s:%d
 HostKey /etc/phoenix-e2e/ssh_host_ed25519_key
 PidFile none
@@ -205,7 +236,7 @@ StrictModes no
 MaxStartups 500:30:1000
 LogLevel INFO
 %s
-`, h.Address, h.Port, o.SSHD)
+`, listen, h.Port, o.SSHD)
 	if !strings.Contains(o.SSHD, "Subsystem") {
 		config += "Subsystem sftp internal-sftp\n"
 	}
@@ -223,8 +254,12 @@ LogLevel INFO
 	}
 	defer log.Close()
 	args := []string{"--mount", "--propagation", "private", "--uts", "--pid", "--fork", "--kill-child", "sh", "-c", bootScript, "boot", h.dir, h.Name, o.Simulator}
+	onWire := ""
+	if o.Wire {
+		args, onWire = append([]string{"--net"}, args...), "yes"
+	}
 	h.cmd = exec.CommandContext(ctx, "unshare", append(args, o.Programs...)...)
-	h.cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+	h.cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "WIRE=" + onWire, fmt.Sprint("GPUS=", o.GPUs)}
 	h.cmd.Stdout, h.cmd.Stderr = log, log
 	h.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := h.cmd.Start(); err != nil {
@@ -235,19 +270,21 @@ LogLevel INFO
 		defer close(h.ended)
 		_ = h.cmd.Wait() // how it ended is in its log
 	}()
+	if f.wire != nil {
+		return f.wire.plug(ctx, h)
+	}
 	return nil
 }
 
 // wait dials until the server answers.
-func (h *Host) wait(ctx context.Context) error {
+func (h *Host) wait(ctx context.Context, dial func(ctx context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		conn, err := new(net.Dialer).DialContext(ctx, "tcp", fmt.Sprintf("%s:%d", h.Address, h.Port))
+		err := dial(ctx)
 		if err == nil {
-			conn.Close()
 			return h.findServer()
 		}
 		select {
@@ -258,6 +295,14 @@ func (h *Host) wait(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+}
+
+func (h *Host) dial(ctx context.Context) error {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", fmt.Sprintf("%s:%d", h.Address, h.Port))
+	if err != nil {
+		return err
+	}
+	return conn.Close()
 }
 
 // findServer asks the kernel for the one child of unshare.
@@ -274,7 +319,11 @@ func (h *Host) findServer() error {
 func (f *Fleet) writeKnownHosts() error {
 	var b strings.Builder
 	for _, h := range f.Hosts {
-		fmt.Fprintf(&b, "[%s]:%d %s\n", h.Address, h.Port, h.HostKey)
+		at := fmt.Sprintf("[%s]:%d", h.Address, h.Port)
+		if h.Port == 22 {
+			at = h.Address
+		}
+		fmt.Fprintf(&b, "%s %s\n", at, h.HostKey)
 	}
 	return os.WriteFile(f.KnownHosts, []byte(b.String()), 0o600)
 }
