@@ -35,7 +35,7 @@ func Pct(ctx context.Context, h tasks.Host, ctid int, args ...string) (tasks.Out
 			return out, failed
 		}
 		tasks.Logf(ctx, "container %d: another program holds Proxmox's lock%s; waiting", ctid, Holder(h, ctid))
-		if err := pause(ctx, wait); err != nil {
+		if err := Pause(ctx, wait); err != nil {
 			return out, fmt.Errorf("wait for Proxmox's lock of container %d%s: %w", ctid, Holder(h, ctid), errors.Join(err, failed))
 		}
 	}
@@ -62,8 +62,8 @@ func NotDone(out tasks.Output, args []string, format string, what ...any) error 
 	return fmt.Errorf("%s: %w", fmt.Sprintf(format, what...), failed)
 }
 
-// pause waits, or ends with the context.
-func pause(ctx context.Context, d time.Duration) error {
+// Pause waits, or ends with the context.
+func Pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

@@ -83,7 +83,7 @@ func await(ctx context.Context, h tasks.Host, ctid int, wanted bool, tries int) 
 		if err != nil || active[ctid] == wanted || n >= tries {
 			return err == nil && active[ctid] == wanted, err
 		}
-		if err := pause(ctx, startPause); err != nil {
+		if err := Pause(ctx, startPause); err != nil {
 			return false, err
 		}
 	}

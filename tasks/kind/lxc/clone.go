@@ -115,7 +115,7 @@ func (t *task) freeParent(ctx context.Context, h tasks.Host) (*found, error) {
 			return nil, p.locked(f.lock)
 		}
 		tasks.Logf(ctx, "container %d: container %d is locked%s; waiting", t.spec.CTID, p.spec.CTID, who)
-		if err := sleep(ctx, pause); err != nil {
+		if err := guest.Pause(ctx, pause); err != nil {
 			return nil, fmt.Errorf("wait for container %d%s: %w", p.spec.CTID, who, errors.Join(err, p.locked(f.lock)))
 		}
 	}

@@ -15,15 +15,3 @@ const maxBackoff = 30 * time.Second
 func (t *task) pct(ctx context.Context, h tasks.Host, args ...string) (tasks.Output, error) {
 	return guest.Pct(ctx, h, t.spec.CTID, args...)
 }
-
-// sleep waits, or ends with the context.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
-}
