@@ -38,7 +38,7 @@ func TestAStepThatAnotherMachineMakesIsWaitedForAndVerified(t *testing.T) {
 				s := &state{made: map[string]bool{}}
 				r, events := setup(s)
 				if c.leader > 0 {
-					time.AfterFunc(c.leader, func() { s.made["storage"] = true })
+					s.madeAt = time.Now().Add(c.leader)
 				}
 				begin := time.Now()
 				step := tasks.Step{ID: "storage:tank", Kind: "fake", Leader: "pve1", Spec: []byte(`{"do":"storage"}`)}

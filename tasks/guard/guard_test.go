@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -150,7 +151,7 @@ func TestAHelperThatDiesLeavesItToTheWatchdog(t *testing.T) {
 					change := guard.Change{What: "network", Files: []string{managed, fresh}, Restore: [][]string{{"ifreload", "-a"}}, Timeout: time.Minute}
 					_ = guard.Make(s.scope(t.Context()), dead, change, func(context.Context) error {
 						taskstest.Put(t, s.h, managed, "new\n")
-						dead.gone = dies
+						dead.gone.Store(dies)
 						if dies {
 							<-end
 						}
@@ -159,7 +160,7 @@ func TestAHelperThatDiesLeavesItToTheWatchdog(t *testing.T) {
 				}()
 				<-s.token
 				<-time.After(time.Second)
-				dead.gone = true
+				dead.gone.Store(true)
 				<-time.After(5 * time.Minute)
 				s.isOld(t)
 			})
@@ -170,12 +171,12 @@ func TestAHelperThatDiesLeavesItToTheWatchdog(t *testing.T) {
 // dying is a host whose helper may be gone: nothing that it does has an effect.
 type dying struct {
 	tasks.Host
-	gone bool
+	gone atomic.Bool
 	end  <-chan struct{} // of the test
 }
 
 func (d *dying) Write(ctx context.Context, e tasks.Edit) error {
-	if d.gone {
+	if d.gone.Load() {
 		<-d.end
 		return errors.New("gone")
 	}
@@ -183,7 +184,7 @@ func (d *dying) Write(ctx context.Context, e tasks.Edit) error {
 }
 
 func (d *dying) ReadFile(p string) ([]byte, error) {
-	if d.gone {
+	if d.gone.Load() {
 		<-d.end
 		return nil, errors.New("gone")
 	}
@@ -332,7 +333,7 @@ func TestForget_removesWhatAWatchdogLeftBehind(t *testing.T) {
 			_ = guard.Make(s.scope(t.Context()), dead, guard.Change{What: "network", Files: []string{managed}}, func(context.Context) error { <-end; return nil })
 		}()
 		<-s.token
-		dead.gone = true
+		dead.gone.Store(true)
 		guard.Forget(t.Context(), s.h, time.Now())
 		if names, _ := s.h.ReadDir(guard.Dir); len(names) != 1 {
 			t.Fatalf("an undecided change was forgotten: %v", names)

@@ -128,7 +128,7 @@ func TestAHelperThatWasKilledInTheChangeIsNotWaitedFor(t *testing.T) {
 				go func() {
 					_ = guard.Make(s.scope(t.Context()), dead, guard.Change{What: "network", Files: []string{managed}, Restore: [][]string{{"ifreload"}}}, func(context.Context) error {
 						taskstest.Put(t, s.h, managed, "new\n")
-						dead.gone = true
+						dead.gone.Store(true)
 						<-end
 						return nil
 					})
@@ -189,7 +189,7 @@ func TestPending_goesByTheTimeThatTheMachineIsUp(t *testing.T) {
 			_ = guard.Make(s.scope(t.Context()), dead, guard.Change{What: "network", Files: []string{managed}}, func(context.Context) error { <-end; return nil })
 		}()
 		<-s.token
-		dead.gone = true
+		dead.gone.Store(true)
 		for _, c := range []struct {
 			uptime, boot string
 			clock        time.Duration

@@ -320,7 +320,9 @@ func TestAnOperatorWhoStopsIsNotKeptWaiting(t *testing.T) {
 		w.script = func(Host) func(*actor) {
 			return func(a *actor) {
 				a.up <- wire.Message{Event: &tasks.Event{Step: "first", Reboot: &tasks.Reboot{BootID: "b1", Changes: tasks.Diff{{Path: "boot", To: "x"}}}}}
+				w.mu.Lock()
 				w.dial = map[string]error{"h1": errors.New("connection refused")}
+				w.mu.Unlock()
 				<-time.After(time.Minute)
 				now()
 			}

@@ -87,11 +87,11 @@ func (c *conn) Close() error {
 }
 
 func (w *world) Dial(_ context.Context, t transport.Target) (transport.Conn, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if err := w.dial[t.Name]; err != nil {
 		return nil, &transport.DialError{Host: t.Name, Stage: transport.StageConnect, Err: err, Hint: "look at " + t.Name}
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.open++
 	w.most = max(w.most, w.open)
 	return &conn{w: w, a: &actor{up: make(chan wire.Message), down: make(chan wire.Message, 8), gone: make(chan struct{}), err: io.EOF}}, nil
