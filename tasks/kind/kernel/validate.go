@@ -18,7 +18,7 @@ var (
 	// GRUB's own language the backslash and ; | & < > { } ( ) # * ? [ ].
 	cmdlineWord = regexp.MustCompile("^[!%+,./0-9:=@A-Z^_a-z~-]+$")
 	// A word that is to go may be one that somebody wrote and GRUB takes apart.
-	absentWord = regexp.MustCompile("^[!#%&()*+,./0-9:;<=>?@A-Z^_a-z|~\\[\\]{}-]+$")
+	absentWord = regexp.MustCompile(`^[!#%&()*+,./0-9:;<=>?@A-Z^_a-z|~\[\]{}-]+$`)
 	optionWord = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_-]*(=[!$%&()*+,./0-9:;<=>?@A-Z^_a-z|~\[\]{}-]*)?$`)
 )
 
