@@ -124,10 +124,13 @@ func TestNetwork(t *testing.T) {
 		const to = `{"vmbr0": {"address": "10.99.99.103/24"}}`
 		w.start(t, append([]string{"run"}, w.network(t, 1, to)...)...)
 		eventually(t, "the file is changed", func() bool { return w.interfaces(t, 1) == fmt.Sprintf(installed, "10.99.99.103") })
-		eventually(t, "it is confirmed at the new address", func() bool {
+		eventually(t, "it is decided", func() bool {
 			undecided, err := os.ReadDir(w.Hosts[1].Path("/var/lib/phoenix/guard"))
 			return err == nil && len(undecided) == 0
 		})
+		if text := w.interfaces(t, 1); text != fmt.Sprintf(installed, "10.99.99.103") {
+			t.Fatalf("it was not confirmed at the new address:\n%s", text)
+		}
 		w.Hosts[1].Address = "10.99.99.103"
 		w.phoenix(t, append([]string{"run"}, w.network(t, 1, to)...)...).want(t, 0).wantChanges(t)
 	})

@@ -18,8 +18,9 @@ const (
 	applyTime = 3 * time.Minute
 	// maxAddresses is how many of a host's own words on where it is are listened to.
 	maxAddresses = 8
-	// attempt bounds one try to confirm.
-	attempt = 15 * time.Second
+	// firstAttempt and attempt bound one try to confirm, at first and later: an address
+	// at which the host is not any more must not take the time of the one where it is.
+	firstAttempt, attempt = 4 * time.Second, 15 * time.Second
 )
 
 // confirming is a change that is being confirmed over new connections.
@@ -68,15 +69,15 @@ func (w *watch) moved(to *transport.Target) {
 // only a connection that was opened for it counts.
 func (f *Fleet) confirm(ctx context.Context, t transport.Target, c tasks.Confirm) *transport.Target {
 	ticket := ""
-	for {
+	for limit := firstAttempt; ; limit = min(2*limit, attempt) {
 		for _, target := range reachable(t, c.Addresses) {
-			next, err := f.ask(ctx, Host{Target: target, Confirm: &wire.Confirm{Token: c.Token, Ticket: ticket}})
+			next, err := f.ask(ctx, limit, Host{Target: target, Confirm: &wire.Confirm{Token: c.Token, Ticket: ticket}})
 			if err == nil && next == "" {
 				return &target
 			}
 			if err == nil {
 				ticket = next
-				if _, err := f.ask(ctx, Host{Target: target, Confirm: &wire.Confirm{Token: c.Token, Ticket: ticket}}); err == nil {
+				if _, err := f.ask(ctx, limit, Host{Target: target, Confirm: &wire.Confirm{Token: c.Token, Ticket: ticket}}); err == nil {
 					return &target
 				}
 			}
@@ -107,8 +108,8 @@ func reachable(t transport.Target, addresses []string) []transport.Target {
 
 // ask opens a connection for one confirm, and returns the ticket that it was answered
 // with, if any.
-func (f *Fleet) ask(ctx context.Context, h Host) (ticket string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, attempt)
+func (f *Fleet) ask(ctx context.Context, limit time.Duration, h Host) (ticket string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	conn, err := f.Dialer.Dial(ctx, h.Target)
 	if err != nil {
