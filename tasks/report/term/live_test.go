@@ -85,15 +85,17 @@ func TestLiveShowsWhoIsBusyWithWhat(t *testing.T) {
 		v := &terminal{columns: 60}
 		d := openLive(v, 24, Normal)
 		d.Event(started("pve1", "pve22", "c"))
+		// The first paint is of this event alone, so that all later ones have their time.
+		synctest.Wait()
 		d.Event(hostStarted("pve1"))
 		d.Event(hostStarted("pve22"))
 		d.Event(step("pve1", "lxc:900", 12, 31))
 		d.Event(report.Event{Time: time.Now(), Host: "pve22", Note: &report.Note{Level: report.NoteInfo, Text: "uploading the helper"}})
-		pass(5 * time.Second)
+		pass(5*time.Second + frameInterval)
 		want := "" +
 			"  pve1   lxc:900                            12/31       5 s\n" +
 			"  pve22  uploading the helper                           5 s\n" +
-			"check 0/3 hosts · 5 s · about 37 s left\n"
+			"check 0/3 hosts · 5 s · about 38 s left\n"
 		if got := v.show(t); got != want {
 			t.Errorf("shows\n%s\nwant\n%s", got, want)
 		}
