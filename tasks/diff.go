@@ -44,6 +44,8 @@ const (
 	noteRefused = "would be refused"
 	// NoteNoRestart: it waits for a restart that the configuration leaves to people.
 	NoteNoRestart = "a run does not restart it"
+	// NoteNoReboot: it waits for a reboot that the operator has not agreed to.
+	NoteNoReboot = "a run does not reboot without --allow-reboot"
 	// NoteCannot: a run would make everything else and then fail, and why.
 	NoteCannot = "cannot be made: "
 )
@@ -63,7 +65,7 @@ func (d Diff) cannot() string {
 // Held tells whether a run that agrees to nothing would leave the change as it is.
 func (c Change) Held() bool {
 	for l := range strings.Lines(c.Note) {
-		if strings.HasPrefix(l, noteRefused) || strings.HasPrefix(l, NoteNoRestart) {
+		if strings.HasPrefix(l, noteRefused) || strings.HasPrefix(l, NoteNoRestart) || strings.HasPrefix(l, NoteNoReboot) {
 			return true
 		}
 	}

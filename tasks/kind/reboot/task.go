@@ -63,7 +63,7 @@ func (t task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 	}
 	change := tasks.Change{Path: "reboot", To: "needed", Effect: tasks.EffectReboot, Note: strings.Join(reasons, "\n")}
 	if !tasks.ConsentOf(ctx).Reboot {
-		change.Note += "\n" + tasks.NoteNoRestart + " without --allow-reboot"
+		change.Note += "\n" + tasks.NoteNoReboot
 	}
 	refused, err := refusal(h)
 	if refused != nil {

@@ -45,7 +45,7 @@ func mendable(r report.Report) bool {
 	for _, h := range r.Hosts {
 		changes := 0
 		for _, s := range h.Steps {
-			if slices.ContainsFunc(s.Changes, func(c tasks.Change) bool { return !c.Held() }) {
+			if slices.ContainsFunc(s.Changes, func(c tasks.Change) bool { return !c.Held() && c.Effect != tasks.EffectReboot }) {
 				return true
 			}
 			changes += len(s.Changes)

@@ -54,6 +54,7 @@ func TestNext(t *testing.T) {
 		{"a run would refuse all, and no flag helps", dry, differing(tasks.Diff{protected}), ""},
 		{"a restart that a run does not make", check, differing(tasks.Diff{restart}), ""},
 		{"a restart that a run makes", check, differing(tasks.Diff{pending}), "phoenix run -i 'my hosts.yaml' --limit 'pve*'"},
+		{"what only a reboot makes", check, differing(tasks.Diff{{Path: "running.cmdline.iommu=pt", To: "iommu=pt", Effect: tasks.EffectReboot}}), ""},
 		{"one host failed", run, hosts(report.HostOK, report.HostFailed), "phoenix run -i 'my hosts.yaml' --limit pve2 -v"},
 		{"a dry run failed", dry, hosts(report.HostOK, report.HostFailed), "phoenix run -i 'my hosts.yaml' --limit pve2 --dry-run -v"},
 		{"all hosts failed", check, hosts(report.HostFailed, report.HostFailed), "phoenix check -i 'my hosts.yaml' --limit 'pve*' -v"},
