@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"phoenix/e2e/flights"
 	"phoenix/e2e/floor"
 	"phoenix/e2e/realhost"
 )
@@ -19,51 +20,10 @@ import (
 // reads hundreds of files within it.
 const quiet = 60 * time.Millisecond
 
-// flights relays one connection in lockstep and counts the client's flights: what
-// one side sends is collected until it is quiet, and only then passed on, as over a
-// line so long that nothing overlaps.
-func flights(client, host net.Conn) int {
-	n := 0
-	for {
-		sent, err := burst(client)
-		if len(sent) > 0 {
-			n++
-			_, _ = host.Write(sent)
-		}
-		if err != nil {
-			return n
-		}
-		answer, err := burst(host)
-		_, _ = client.Write(answer)
-		if err != nil {
-			return n
-		}
-	}
-}
-
-// burst reads until nothing comes for a while; that is no error.
-func burst(c net.Conn) ([]byte, error) {
-	var all []byte
-	buf := make([]byte, 64<<10)
-	for {
-		if err := c.SetReadDeadline(time.Now().Add(quiet)); err != nil {
-			return all, err
-		}
-		n, err := c.Read(buf)
-		all = append(all, buf[:n]...)
-		if os.IsTimeout(err) {
-			return all, nil
-		}
-		if err != nil {
-			return all, err
-		}
-	}
-}
-
 // counter is a proxy before a host that tells how many flights each connection took.
 type counter struct {
 	*listener
-	flights chan int
+	counted chan int
 }
 
 func (r *rig) counter(t *testing.T, host int) counter {
@@ -72,35 +32,10 @@ func (r *rig) counter(t *testing.T, host int) counter {
 	counted := make(chan int, 16)
 	l := listen(t, func(c net.Conn) {
 		defer c.Close()
-		up, err := net.Dial("tcp", net.JoinHostPort(h.Address, strconv.Itoa(h.Port)))
-		if err != nil {
-			counted <- 0
-			return
-		}
-		defer up.Close()
-		counted <- flights(c, up)
+		counted <- flights.Relay(c, net.JoinHostPort(h.Address, strconv.Itoa(h.Port)), quiet)
 	})
 	r.known(t, "127.2.0.1", l.port(), h.HostKey)
 	return counter{l, counted}
-}
-
-// fewest is the smallest number of several runs: a busy machine can split a flight
-// in two, but never join two.
-func (c counter) fewest(t *testing.T, run func()) int {
-	t.Helper()
-	best := 0
-	for range 3 {
-		run()
-		select {
-		case n := <-c.flights:
-			if n > 0 && (best == 0 || n < best) {
-				best = n
-			}
-		case <-time.After(time.Minute):
-			t.Fatal("the connection does not end")
-		}
-	}
-	return best
 }
 
 // manyFiles is a hypervisor configuration of that many properties.
@@ -125,7 +60,7 @@ func TestAWarmCheckTakesNoMoreRoundTripsThanABareClientAndOne(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bare := c.fewest(t, func() {
+	bare := flights.Fewest(t, c.counted, func() {
 		client := floor.Client{Signer: signer, Parallel: 1}
 		if err := client.Run(t.Context(), []floor.Host{{Addr: c.Addr().String(), HostKey: r.Hosts[0].HostKey}}, "true", nil); err != nil {
 			t.Fatal(err)
@@ -138,7 +73,7 @@ func TestAWarmCheckTakesNoMoreRoundTripsThanABareClientAndOne(t *testing.T) {
 		r.write(t, "hypervisor.json", manyFiles(properties))
 		r.phoenix(t, "run").want(t, 0)
 		r.write(t, "hosts.yaml", fmt.Sprintf("version: 1\nhosts:\n  far: {address: 127.2.0.1, port: %d, user: root, hypervisor: hypervisor.json, identity_files: [%s]}\n", c.port(), r.IdentityFile))
-		ours[properties] = c.fewest(t, func() {
+		ours[properties] = flights.Fewest(t, c.counted, func() {
 			r.phoenix(t, "check").want(t, 0).says(t, strconv.Itoa(properties/3)+" step")
 		})
 	}
