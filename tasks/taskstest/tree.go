@@ -87,6 +87,19 @@ func Get(t *testing.T, h tasks.Host, name string) string {
 	return string(data)
 }
 
+// Edited is a drift's change of a file by hand, as `sed -i` would, of a text that must
+// be there.
+func Edited(name, old, fresh string) func(*testing.T, tasks.Host) {
+	return func(t *testing.T, h tasks.Host) {
+		t.Helper()
+		text := Get(t, h, name)
+		if !strings.Contains(text, old) {
+			t.Fatalf("%s has no %q:\n%s", name, old, text)
+		}
+		Put(t, h, name, strings.Replace(text, old, fresh, 1))
+	}
+}
+
 // Digest sums up a tree: names, types, modes, owners, links and contents, but no
 // times.
 func Digest(h tasks.Host, dir string) (string, error) {

@@ -87,19 +87,8 @@ func pveFirewall(_ context.Context, h tasks.Host, c tasks.Cmd) tasks.Output {
 	return out
 }
 
-// edited changes a file by hand, as `sed -i` would.
-func edited(path, old, new string) func(*testing.T, tasks.Host) {
-	return func(t *testing.T, h tasks.Host) {
-		text := taskstest.Get(t, h, path)
-		if !strings.Contains(text, old) {
-			t.Fatalf("%s has no %q:\n%s", path, old, text)
-		}
-		taskstest.Put(t, h, path, strings.Replace(text, old, new, 1))
-	}
-}
-
 func drift(name, path, old, new string, paths ...string) taskstest.Drift {
-	return taskstest.Drift{Name: name, Make: edited(path, old, new), Paths: paths}
+	return taskstest.Drift{Name: name, Make: taskstest.Edited(path, old, new), Paths: paths}
 }
 
 func TestFirewall_theClustersConforms(t *testing.T) {
@@ -271,9 +260,9 @@ func TestFirewall_theOperatorsAddressStaysIn(t *testing.T) {
 func TestFirewall_portsThatWereOpenStayOpen(t *testing.T) {
 	m := machine(t)
 	from(t, "10.0.0.5", `{"cluster":{"enabled":false}}`, m, true)
-	edited("/etc/ssh/sshd_config.d/port.conf", "port=2222", "port=2022")(t, m)
+	taskstest.Edited("/etc/ssh/sshd_config.d/port.conf", "port=2222", "port=2022")(t, m)
 	from(t, "10.0.0.5", `{"cluster":{"enabled":false}}`, m, true)
-	edited("/etc/ssh/sshd_config.d/port.conf", "port=2022", "port=2222")(t, m)
+	taskstest.Edited("/etc/ssh/sshd_config.d/port.conf", "port=2022", "port=2222")(t, m)
 	if d := from(t, "10.0.0.5", `{"cluster":{"enabled":false}}`, m, false); len(d) > 0 {
 		t.Errorf("%+v", d)
 	}
@@ -285,7 +274,7 @@ func TestFirewall_portsThatWereOpenStayOpen(t *testing.T) {
 func TestFirewall_aNetworkThatHoldsTheAddressIsEnough(t *testing.T) {
 	m := machine(t)
 	from(t, "10.0.0.5", `{"host":{}}`, m, true)
-	edited(hostFile, "-source 10.0.0.5", "-source 10.0.0.0/24")(t, m)
+	taskstest.Edited(hostFile, "-source 10.0.0.5", "-source 10.0.0.0/24")(t, m)
 	if d := from(t, "10.0.0.7", `{"host":{}}`, m, false); len(d) > 0 {
 		t.Errorf("%+v", d)
 	}

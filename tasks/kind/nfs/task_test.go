@@ -8,7 +8,7 @@ import (
 
 	"phoenix/tasks"
 	"phoenix/tasks/kind/nfs"
-	"phoenix/tasks/sim"
+	"phoenix/tasks/sim/simtest"
 	"phoenix/tasks/taskstest"
 )
 
@@ -26,18 +26,7 @@ const spec = `{"exports": {
 // first export, and an export of somebody else.
 func machine(t *testing.T) tasks.Host {
 	t.Helper()
-	m, err := sim.New(t.TempDir(), "pve", sim.Options{Seed: 5})
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := m.Host()
-	// The archives that want a subscription fail; Debian's is there all the same.
-	if _, err := h.Run(t.Context(), tasks.Cmd{Argv: []string{"apt-get", "update"}}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := tasks.Succeed(t.Context(), h, tasks.Cmd{Argv: []string{"apt-get", "-y", "install", "nfs-kernel-server"}}); err != nil {
-		t.Fatal(err)
-	}
+	h := simtest.Host(t, "nfs-kernel-server")
 	for _, dir := range []string{"/tank/data", "/srv/theirs"} {
 		if err := h.Write(t.Context(), tasks.Edit{Verb: tasks.VerbMkdir, Path: dir}); err != nil {
 			t.Fatal(err)
@@ -45,16 +34,6 @@ func machine(t *testing.T) tasks.Host {
 	}
 	taskstest.Put(t, h, "/etc/exports", "# theirs\n/srv/theirs *(ro,no_subtree_check)\n/srv/nosuch *(ro,no_subtree_check)\n")
 	return h
-}
-
-func edited(path, old, new string) func(*testing.T, tasks.Host) {
-	return func(t *testing.T, h tasks.Host) {
-		text := taskstest.Get(t, h, path)
-		if !strings.Contains(text, old) {
-			t.Fatalf("%s has no %q:\n%s", path, old, text)
-		}
-		taskstest.Put(t, h, path, strings.Replace(text, old, new, 1))
-	}
 }
 
 func attr(path string, e tasks.Edit) func(*testing.T, tasks.Host) {
@@ -72,13 +51,13 @@ func TestNFS_conforms(t *testing.T) {
 		Kind: nfs.Kind(), Spec: spec,
 		New: func(t *testing.T) taskstest.Machine { return taskstest.Machine{Host: machine(t)} },
 		Drifts: []taskstest.Drift{
-			{Name: "a flag in the file", Make: edited(ownFile, "10.0.0.0/24(rw", "10.0.0.0/24(ro"), Paths: []string{"exports./tank/data.clients.10.0.0.0/24"}},
-			{Name: "a client less", Make: edited(ownFile, " @hosts(rw,crossmnt,subtree_check)", ""), Paths: []string{"exports./tank/two words.clients.@hosts"}},
-			{Name: "a client more", Make: edited(ownFile, " 10.0.1.5(", " 10.9.9.9(ro) 10.0.1.5("), Paths: []string{"exports./tank/data.clients.10.9.9.9"}},
-			{Name: "an export more", Make: edited(ownFile, "/tank/data", "/old *(ro)\n/tank/data"), Paths: []string{"exports./old.clients.*"}},
-			{Name: "a blank opened it to the world", Make: edited(ownFile, "10.0.0.0/24(rw", "10.0.0.0/24 (rw"), Paths: []string{"exports./tank/data.clients.10.0.0.0/24", "exports./tank/data.clients.*"}},
-			{Name: "it was exported with other flags", Make: edited(etab, "10.0.1.5(ro,async,wdelay,hide,nocrossmnt,secure,no_root_squash", "10.0.1.5(ro,async,wdelay,hide,nocrossmnt,secure,root_squash"), Paths: []string{"exports./tank/data.clients.10.0.1.5"}},
-			{Name: "another flavour of security", Make: edited(etab, "sec=krb5:sys,", "sec=sys,"), Paths: []string{"exports./tank/data.clients.10.0.1.5"}},
+			{Name: "a flag in the file", Make: taskstest.Edited(ownFile, "10.0.0.0/24(rw", "10.0.0.0/24(ro"), Paths: []string{"exports./tank/data.clients.10.0.0.0/24"}},
+			{Name: "a client less", Make: taskstest.Edited(ownFile, " @hosts(rw,crossmnt,subtree_check)", ""), Paths: []string{"exports./tank/two words.clients.@hosts"}},
+			{Name: "a client more", Make: taskstest.Edited(ownFile, " 10.0.1.5(", " 10.9.9.9(ro) 10.0.1.5("), Paths: []string{"exports./tank/data.clients.10.9.9.9"}},
+			{Name: "an export more", Make: taskstest.Edited(ownFile, "/tank/data", "/old *(ro)\n/tank/data"), Paths: []string{"exports./old.clients.*"}},
+			{Name: "a blank opened it to the world", Make: taskstest.Edited(ownFile, "10.0.0.0/24(rw", "10.0.0.0/24 (rw"), Paths: []string{"exports./tank/data.clients.10.0.0.0/24", "exports./tank/data.clients.*"}},
+			{Name: "it was exported with other flags", Make: taskstest.Edited(etab, "10.0.1.5(ro,async,wdelay,hide,nocrossmnt,secure,no_root_squash", "10.0.1.5(ro,async,wdelay,hide,nocrossmnt,secure,root_squash"), Paths: []string{"exports./tank/data.clients.10.0.1.5"}},
+			{Name: "another flavour of security", Make: taskstest.Edited(etab, "sec=krb5:sys,", "sec=sys,"), Paths: []string{"exports./tank/data.clients.10.0.1.5"}},
 			{Name: "nothing is exported", Make: func(t *testing.T, h tasks.Host) { taskstest.Put(t, h, etab, "") }, Paths: []string{
 				"exports./tank/data.clients.10.0.0.0/24", "exports./tank/data.clients.10.0.1.5", "exports./tank/data.clients.fd00::/64",
 				"exports./tank/two words.clients.*.lan", "exports./tank/two words.clients.@hosts",

@@ -9,7 +9,7 @@ import (
 
 	"phoenix/tasks"
 	"phoenix/tasks/kind/samba"
-	"phoenix/tasks/sim"
+	"phoenix/tasks/sim/simtest"
 	"phoenix/tasks/taskstest"
 )
 
@@ -36,37 +36,16 @@ func secrets() map[string]string { return map[string]string{"smb": "correct hors
 // first share.
 func machine(t *testing.T) tasks.Host {
 	t.Helper()
-	m, err := sim.New(t.TempDir(), "pve", sim.Options{Seed: 5})
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := m.Host()
-	// The archives that want a subscription fail; Debian's is there all the same.
-	if _, err := h.Run(t.Context(), tasks.Cmd{Argv: []string{"apt-get", "update"}}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := tasks.Succeed(t.Context(), h, tasks.Cmd{Argv: []string{"apt-get", "-y", "install", "samba"}}); err != nil {
-		t.Fatal(err)
-	}
+	h := simtest.Host(t, "samba")
 	if err := h.Write(t.Context(), tasks.Edit{Verb: tasks.VerbMkdir, Path: "/tank/data"}); err != nil {
 		t.Fatal(err)
 	}
 	return h
 }
 
-func edited(path, old, new string) func(*testing.T, tasks.Host) {
-	return func(t *testing.T, h tasks.Host) {
-		text := taskstest.Get(t, h, path)
-		if !strings.Contains(text, old) {
-			t.Fatalf("%s has no %q:\n%s", path, old, text)
-		}
-		taskstest.Put(t, h, path, strings.Replace(text, old, new, 1))
-	}
-}
-
 func TestSamba_conforms(t *testing.T) {
 	own := func(name, old, new string, paths ...string) taskstest.Drift {
-		return taskstest.Drift{Name: name, Make: edited(ownFile, old, new), Paths: paths}
+		return taskstest.Drift{Name: name, Make: taskstest.Edited(ownFile, old, new), Paths: paths}
 	}
 	mode := os.FileMode(0o755)
 	taskstest.Suite{
@@ -90,15 +69,15 @@ func TestSamba_conforms(t *testing.T) {
 			own("an option more", "\tvfs objects", "\tpublic = yes\n\thide unreadable = yes\n\tvfs objects", "shares.data.guest_ok", "shares.data.options.hide unreadable"),
 			own("a share more", "[data]", "[old]\n\tpath = /old\n[data]", "shares.old"),
 			own("a share less", "\n[Two Words$]\n\tpath = /tank/two words\n", "", "shares.Two Words$"),
-			{Name: "something stands behind the include", Make: edited(mainFile, "include = "+ownFile, "include = "+ownFile+"\n[x]\n\tpath = /x"), Paths: []string{"include"}},
-			{Name: "the include is switched off", Make: edited(mainFile, "include = "+ownFile, "; include = "+ownFile), Paths: []string{"include"}},
+			{Name: "something stands behind the include", Make: taskstest.Edited(mainFile, "include = "+ownFile, "include = "+ownFile+"\n[x]\n\tpath = /x"), Paths: []string{"include"}},
+			{Name: "the include is switched off", Make: taskstest.Edited(mainFile, "include = "+ownFile, "; include = "+ownFile), Paths: []string{"include"}},
 			{Name: "another mode", Make: func(t *testing.T, h tasks.Host) {
 				if err := h.Write(t.Context(), tasks.Edit{Verb: tasks.VerbAttr, Path: "/tank/data", Mode: &mode}); err != nil {
 					t.Fatal(err)
 				}
 			}, Paths: []string{"shares.data.mode"}},
-			{Name: "another password", Make: edited(passdb, "daemon:1:XXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXX:", "daemon:1:XXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXX:0"), Paths: []string{"users.daemon.password"}},
-			{Name: "a user is switched off", Make: edited(passdb, "[U ", "[DU"), Paths: []string{"users.daemon"}},
+			{Name: "another password", Make: taskstest.Edited(passdb, "daemon:1:XXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXX:", "daemon:1:XXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXX:0"), Paths: []string{"users.daemon.password"}},
+			{Name: "a user is switched off", Make: taskstest.Edited(passdb, "[U ", "[DU"), Paths: []string{"users.daemon"}},
 			{Name: "all users are gone", Make: func(t *testing.T, h tasks.Host) { taskstest.Put(t, h, passdb, "") }, Paths: []string{"users.daemon", "users.www-data"}},
 		},
 		Faults: []taskstest.Fault{
@@ -159,7 +138,7 @@ func TestSamba_whatTestparmDoesNotTakeIsNotInstalled(t *testing.T) {
 func TestSamba_aShareThatOthersHaveIsRefused(t *testing.T) {
 	h := machine(t)
 	taskstest.Put(t, h, "/etc/samba/more.conf", "\n[DATA]\n\tpath = /elsewhere\n")
-	edited(mainFile, "[homes]", "include = /etc/samba/more.conf\ninclude = /etc/samba/%m.conf\n[homes]")(t, h)
+	taskstest.Edited(mainFile, "[homes]", "include = /etc/samba/more.conf\ninclude = /etc/samba/%m.conf\n[homes]")(t, h)
 	res := taskstest.Check(t, samba.Kind(), `{`+sharesSpec+`}`, h)
 	if res.Status != tasks.StatusFailed || !strings.Contains(res.Why, "/etc/samba/more.conf:2 has a share DATA, too") {
 		t.Errorf("%+v", res)
