@@ -30,29 +30,41 @@ func (c *factsCmd) Run(p *program, g *cli) error {
 	})
 }
 
-// factsTable writes a line per host, then what could not be told and why. All that
-// is known is in -o json.
+// factsTable writes a line per host. All that is known is in -o json.
 func factsTable(w io.Writer, r report.Report, s term.Style) error {
+	return hostTable(w, r, s, "HOST\tPVE\tKERNEL\tCORES\tFREE MEMORY\tUP\tCONTAINERS\tGPUS", func(host string, f facts.Facts) (lines, unknown []string) {
+		return []string{strings.Join([]string{
+			host, known(s.Clean(f.PVEVersion)), known(s.Clean(f.Kernel)), number(f.Cores), memory(f), uptime(f.UptimeS),
+			containers(f.Containers), known(s.Clean(gpus(f.GPUs))),
+		}, "\t")}, f.Unreadable
+	})
+}
+
+// hostTable writes the lines of each host, which it makes of what the host told, under
+// a heading, and below them what could not be told and why.
+func hostTable[T any](w io.Writer, r report.Report, s term.Style, heading string, of func(host string, data T) (lines, unknown []string)) error {
 	tab := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tab, "HOST\tPVE\tKERNEL\tCORES\tFREE MEMORY\tUP\tCONTAINERS\tGPUS")
+	fmt.Fprintln(tab, heading)
 	var troubles []string
 	for _, h := range r.Hosts {
 		name := s.Clean(h.Name)
-		f, why := dataOf[facts.Facts](h)
+		data, why := dataOf[T](h)
 		if why != "" {
-			lines := s.Lines(why)
-			troubles = append(troubles, s.Paint(term.Bad, "! ")+name+": "+lines[0])
-			for _, hint := range lines[1:] {
+			said := s.Lines(why)
+			troubles = append(troubles, s.Paint(term.Bad, "! ")+name+": "+said[0])
+			for _, hint := range said[1:] {
 				troubles = append(troubles, "    "+hint)
 			}
 			fmt.Fprintf(tab, "%s\t%s\n", name, h.Status)
 			continue
 		}
-		for _, u := range f.Unreadable {
+		lines, unknown := of(name, data)
+		for _, line := range lines {
+			fmt.Fprintln(tab, line)
+		}
+		for _, u := range unknown {
 			troubles = append(troubles, s.Paint(term.Change, "? ")+name+": "+s.Clean(u))
 		}
-		fmt.Fprintf(tab, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", name, known(s.Clean(f.PVEVersion)), known(s.Clean(f.Kernel)),
-			number(f.Cores), memory(f), uptime(f.UptimeS), containers(f.Containers), known(s.Clean(gpus(f.GPUs))))
 	}
 	if err := tab.Flush(); err != nil {
 		return err

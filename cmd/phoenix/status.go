@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"phoenix/inventory"
 	"phoenix/tasks"
@@ -91,45 +90,17 @@ func (r lookRequest) spec(h *inventory.Host, named []chosen) (*doing.Spec, bool)
 	return spec, len(named) == 0 || len(spec.CTIDs) > 0
 }
 
-// containerTable writes the lines of each host's containers under a heading, and below
-// them what could not be told and why.
-func containerTable(w io.Writer, r report.Report, s term.Style, heading string, lines func(host string, c doing.Container) []string) error {
-	tab := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tab, heading)
-	var troubles []string
-	for _, h := range r.Hosts {
-		name := s.Clean(h.Name)
-		d, why := dataOf[doing.Data](h)
-		if why != "" {
-			said := s.Lines(why)
-			troubles = append(troubles, s.Paint(term.Bad, "! ")+name+": "+said[0])
-			for _, hint := range said[1:] {
-				troubles = append(troubles, "    "+hint)
-			}
-			fmt.Fprintf(tab, "%s\t%s\n", name, h.Status)
-			continue
-		}
+// containerTable writes the lines of each host's containers under a heading.
+func containerTable(w io.Writer, r report.Report, s term.Style, heading string, of func(host string, c doing.Container) []string) error {
+	return hostTable(w, r, s, heading, func(host string, d doing.Data) (lines, unknown []string) {
 		for _, c := range d.Containers {
-			for _, line := range lines(name, c) {
-				fmt.Fprintln(tab, line)
-			}
+			lines = append(lines, of(host, c)...)
 			if c.DriftUnknown != "" {
-				troubles = append(troubles, s.Paint(term.Change, "? ")+name+": "+s.Clean(c.DriftUnknown))
+				unknown = append(unknown, c.DriftUnknown)
 			}
 		}
-		for _, u := range d.Unreadable {
-			troubles = append(troubles, s.Paint(term.Change, "? ")+name+": "+s.Clean(u))
-		}
-	}
-	if err := tab.Flush(); err != nil {
-		return err
-	}
-	for _, t := range troubles {
-		if _, err := fmt.Fprintln(w, t); err != nil {
-			return err
-		}
-	}
-	return nil
+		return lines, append(unknown, d.Unreadable...)
+	})
 }
 
 // statusTable writes a line per container.
