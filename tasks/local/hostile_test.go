@@ -104,18 +104,18 @@ func TestALinkOfAUserToWhatIsAnothersIsNotFollowedByAChange(t *testing.T) {
 }
 
 // atLink is a walk that has come to a folder, and a link in it, held open.
-func atLink(t *testing.T, h *Host, dir, name string, own bool) (*walk, int) {
+func atLink(t *testing.T, h *Host, dir, name string, own bool) (*walk, handle) {
 	t.Helper()
 	w, err := h.walk(dir, true, own)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.close)
-	link, err := openAt(w.at[len(w.at)-1].fd, name, oPath|syscall.O_NOFOLLOW, 0)
+	link, err := holdAt(w.at[len(w.at)-1].handle, name, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = syscall.Close(link) })
+	t.Cleanup(func() { _ = letGo(link) })
 	return w, link
 }
 

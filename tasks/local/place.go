@@ -7,7 +7,6 @@ import (
 	"os"
 	"strconv"
 	"syscall"
-	"unsafe"
 )
 
 // place is a name in a folder that is held open. Whatever is done there is done in
@@ -27,9 +26,9 @@ func (p *place) name() string {
 }
 
 // dir is the folder that has the name.
-func (p *place) dir() (int, error) {
+func (p *place) dir() (handle, error) {
 	in := p.at[max(len(p.at)-2, 0)]
-	return in.fd, in.err
+	return in.handle, in.err
 }
 
 // open opens what has the name, but never through a link, and without waiting for a
@@ -48,12 +47,11 @@ func (p *place) open(name string, flags int, perm uint32) (*os.File, error) {
 
 // lstat describes what has the name, be it a link.
 func (p *place) lstat() (fs.FileInfo, error) {
-	f, err := p.open(p.name(), oPath, 0)
+	dir, err := p.dir()
 	if err != nil {
 		return nil, err
 	}
-	fi, err := f.Stat()
-	return fi, errors.Join(err, f.Close())
+	return lstatAt(dir, p.name())
 }
 
 // read returns the content of the file that was, when it was looked at.
@@ -100,7 +98,7 @@ func (p *place) rename(from string) error {
 	if err != nil {
 		return err
 	}
-	return syscall.Renameat(dir, from, dir, p.name())
+	return renameAt(dir, from, p.name())
 }
 
 // mkdir makes a directory of the name.
@@ -109,7 +107,7 @@ func (p *place) mkdir(perm uint32) error {
 	if err != nil {
 		return err
 	}
-	return syscall.Mkdirat(dir, p.name(), perm)
+	return mkdirAt(dir, p.name(), perm)
 }
 
 // parents makes the missing directories above the name, each 0755 and root's whatever
@@ -128,12 +126,12 @@ func (p *place) parents() error {
 		if err := p.open755(); err != nil {
 			return err
 		}
-		all[i].fd, all[i].err = -1, syscall.ENOTDIR
-		fd, err := openAt(all[i-1].fd, all[i].name, oPath|syscall.O_NOFOLLOW|syscall.O_DIRECTORY, 0)
+		all[i].handle, all[i].err = nothing, syscall.ENOTDIR
+		made, err := holdAt(all[i-1].handle, all[i].name, syscall.O_DIRECTORY)
 		if err != nil {
 			return err
 		}
-		all[i].fd, all[i].err = fd, nil
+		all[i].handle, all[i].err = made, nil
 	}
 	return nil
 }
@@ -158,11 +156,7 @@ func (p *place) unlink(name string) error {
 	if err != nil {
 		return err
 	}
-	err = syscall.Unlinkat(dir, name)
-	if errors.Is(err, syscall.EISDIR) {
-		err = removeDir(dir, name)
-	}
-	return err
+	return removeAt(dir, name)
 }
 
 // sync makes a rename survive a power cut. File systems without directory sync (FUSE
@@ -177,40 +171,4 @@ func (p *place) sync() error {
 		err = nil
 	}
 	return errors.Join(err, d.Close())
-}
-
-// The syscall package lacks these; they are the same on amd64 and arm64 (Linux's
-// asm-generic/fcntl.h and fcntl.h).
-const (
-	oPath       = 0x200000 // only hold what has the name
-	atRemoveDir = 0x200
-)
-
-// openAt opens a name in an open directory.
-func openAt(dir int, name string, flags int, perm uint32) (int, error) {
-	return retry(func() (int, error) { return syscall.Openat(dir, name, flags|syscall.O_CLOEXEC, perm) })
-}
-
-// readLink is where a link points that is held open. The syscall package can only read
-// one by its name, which may be another link by now.
-func readLink(link int) (string, error) {
-	buf := make([]byte, 4096) // PATH_MAX, which no target passes
-	var empty byte
-	n, _, errno := syscall.Syscall6(syscall.SYS_READLINKAT, uintptr(link), uintptr(unsafe.Pointer(&empty)), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)), 0, 0)
-	if errno != 0 {
-		return "", errno
-	}
-	return string(buf[:n]), nil
-}
-
-// removeDir removes an empty directory by its name in an open one.
-func removeDir(dir int, name string) error {
-	at, err := syscall.BytePtrFromString(name)
-	if err != nil {
-		return err
-	}
-	if _, _, errno := syscall.Syscall(syscall.SYS_UNLINKAT, uintptr(dir), uintptr(unsafe.Pointer(at)), atRemoveDir); errno != 0 {
-		return errno
-	}
-	return nil
 }

@@ -79,22 +79,20 @@ type walk struct {
 	own   bool // follow a link only where its owner is root or the target's
 }
 
-// held is a component of a path, opened without being read, pipes and devices
-// included (O_PATH). What its name means later does not matter.
+// held is a component of a path, pipes and devices included, without being read. On
+// Linux it is open, and what its name means later does not matter.
 type held struct {
-	name string
-	fd   int   // -1 where nothing is
-	err  error // why nothing can be below: it does not exist or is no directory
+	name   string
+	handle handle // nothing where nothing is
+	err    error  // why nothing can be below: it does not exist or is no directory
 }
 
 func (w *walk) begin() error {
-	fd, err := retry(func() (int, error) {
-		return syscall.Open(w.root, oPath|syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0)
-	})
+	root, err := holdRoot(w.root)
 	if err != nil {
 		return err
 	}
-	w.at = append(w.at, held{fd: fd})
+	w.at = append(w.at, held{handle: root})
 	return nil
 }
 
@@ -104,8 +102,8 @@ func (w *walk) close() { w.cut(0) }
 // cut goes back to the first n components.
 func (w *walk) cut(n int) {
 	for _, c := range w.at[n:] {
-		if c.fd >= 0 {
-			_ = syscall.Close(c.fd) // nothing was written
+		if c.handle != nothing {
+			_ = letGo(c.handle) // nothing was written
 		}
 	}
 	w.at = w.at[:n]
@@ -129,44 +127,44 @@ func (w *walk) step(name string, follow bool) error {
 	}
 	in := w.at[len(w.at)-1]
 	if in.err != nil { // the caller's own operation names the error
-		w.at = append(w.at, held{name, -1, in.err})
+		w.at = append(w.at, held{name, nothing, in.err})
 		return nil
 	}
-	// O_DIRECTORY has what is mounted on demand mounted; without it, O_PATH does not.
-	fd, err := openAt(in.fd, name, oPath|syscall.O_NOFOLLOW|syscall.O_DIRECTORY, 0)
+	// O_DIRECTORY has what is mounted on demand mounted; without it, holding does not.
+	got, err := holdAt(in.handle, name, syscall.O_DIRECTORY)
 	if err == nil {
-		w.at = append(w.at, held{name, fd, nil})
+		w.at = append(w.at, held{name, got, nil})
 		return nil
 	}
 	if errors.Is(err, syscall.ENOTDIR) {
-		fd, err = openAt(in.fd, name, oPath|syscall.O_NOFOLLOW, 0)
+		got, err = holdAt(in.handle, name, 0)
 	}
 	if errors.Is(err, syscall.ENOENT) {
-		w.at = append(w.at, held{name, -1, syscall.ENOENT})
+		w.at = append(w.at, held{name, nothing, syscall.ENOENT})
 		return nil
 	}
 	if err != nil {
 		return err
 	}
 	var st syscall.Stat_t
-	if err := syscall.Fstat(fd, &st); err != nil {
-		return errors.Join(err, syscall.Close(fd))
+	if err := status(got, &st); err != nil {
+		return errors.Join(err, letGo(got))
 	}
 	switch st.Mode & syscall.S_IFMT {
 	case syscall.S_IFLNK:
 		if follow {
-			return errors.Join(w.follow(name, fd, int(st.Uid)), syscall.Close(fd))
+			return errors.Join(w.follow(name, got, int(st.Uid)), letGo(got))
 		}
 	case syscall.S_IFDIR: // which has come to be there meanwhile
-		w.at = append(w.at, held{name, fd, nil})
+		w.at = append(w.at, held{name, got, nil})
 		return nil
 	}
-	w.at = append(w.at, held{name, fd, syscall.ENOTDIR})
+	w.at = append(w.at, held{name, got, syscall.ENOTDIR})
 	return nil
 }
 
 // follow goes where a link points that is held open and whose owner is the user by.
-func (w *walk) follow(name string, link, by int) error {
+func (w *walk) follow(name string, link handle, by int) error {
 	if w.links++; w.links > maxLinks {
 		return syscall.ELOOP
 	}
@@ -192,11 +190,11 @@ func (w *walk) follow(name string, link, by int) error {
 // foreign is the error of a link, just followed, to what is another user's.
 func (w *walk) foreign(link string, by int) error {
 	to := w.at[len(w.at)-1]
-	if to.fd < 0 {
+	if to.handle == nothing {
 		return fmt.Errorf("the link %s of user %d is not followed: %w", link, by, to.err)
 	}
 	var st syscall.Stat_t
-	if err := syscall.Fstat(to.fd, &st); err != nil {
+	if err := status(to.handle, &st); err != nil {
 		return fmt.Errorf("the link %s of user %d is not followed: %w", link, by, err)
 	}
 	if int(st.Uid) != by {
