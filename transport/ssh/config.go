@@ -13,7 +13,7 @@ import (
 // more (Match exec, canonical, final, …), OpenSSH itself is asked, by ssh -G HOST, one
 // process for each distinct host; where there is no OpenSSH, that Match does not
 // apply and a warning says so. A thousand hosts with an ordinary configuration thus
-// start no process at all, and config_openssh_test.go holds the two to one answer.
+// start no process at all, and TestOpenSSHReadsTheSame holds the two to one answer.
 
 // settings are what the ssh configuration says about a host; the zero value of a
 // field means that it says nothing.

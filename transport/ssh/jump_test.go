@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"path/filepath"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -202,6 +205,58 @@ func TestOneHostGivingUpDoesNotStopTheOthers(t *testing.T) {
 		t.Errorf("the second host's error is %v", err)
 	}
 	r.dialer.Close()
+}
+
+func TestNoMoreHandshakesRunThroughOneJumpHostThanAllowed(t *testing.T) {
+	r := newRig(t)
+	r.dialer.MaxJumpDials = 2
+	s := serve(t, &server{}, r.key.PublicKey())
+	lines := s.knownLine()
+	both := make(chan struct{}) // closed when each jump host has led somebody to its end
+	var led atomic.Int64
+	most := make([]atomic.Int64, 2)
+	var targets []transport.Target
+	for i := range most {
+		outer := serve(t, &server{forward: true}, r.key.PublicKey())
+		var now atomic.Int64
+		behind, _ := listen(t, func(c net.Conn, n int64) {
+			if n == 1 && led.Add(1) == 2 {
+				close(both)
+			}
+			select {
+			case <-both:
+			case <-time.After(5 * time.Second):
+				t.Error("the two jump hosts have one limit together")
+			}
+			if n := now.Add(1); n > most[i].Load() {
+				most[i].Store(n)
+			}
+			<-time.After(20 * time.Millisecond) // for others to come, if they may
+			now.Add(-1)
+			relay(c, s.address)
+		})
+		behind.Jump = jumps(outer)
+		lines += outer.knownLine() + fmt.Sprintf("[127.0.0.1]:%d %s\n", behind.Port, authorizedKey(s.hostKey.PublicKey()))
+		targets = append(targets, slices.Repeat([]transport.Target{behind}, 8)...)
+	}
+	writeFile(t, r.knownHosts(), lines)
+	var wg sync.WaitGroup
+	for _, target := range targets {
+		wg.Go(func() {
+			conn, err := r.dialer.Dial(t.Context(), target)
+			if err != nil {
+				t.Errorf("dial: %v", err)
+				return
+			}
+			conn.Close()
+		})
+	}
+	wg.Wait()
+	for i := range most {
+		if n := most[i].Load(); n > 2 {
+			t.Errorf("%d at once; want 2", n)
+		}
+	}
 }
 
 func TestJumpHostsComeFromTheConfiguration(t *testing.T) {
