@@ -188,7 +188,8 @@ func (s natState) edit(i ifupdown.Interface, want rule) error {
 		replaced = []rule{want}
 	}
 	for n, stanza := range i.Stanzas {
-		for key, line := range map[string]string{"pre-up": "", "up": "", "post-up": want.up(), "pre-down": "", "down": "", "post-down": want.down()} {
+		for _, key := range append(upKeys(), downKeys()...) {
+			line := map[string]string{"post-up": want.up(), "post-down": want.down()}[key]
 			var added []string
 			if n == 0 && key == "post-up" && !s.forward {
 				added = append(added, forwarding)

@@ -1,7 +1,9 @@
 package network_test
 
 import (
+	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -110,28 +112,14 @@ func TestNetwork_spellings(t *testing.T) {
 }
 
 // wiki is how Proxmox's own documentation masquerades.
-const wiki = `auto vmbr0
-iface vmbr0 inet manual
-	bridge-ports eth0
-
-auto vmbr1
-iface vmbr1 inet static
-	address  10.77.0.1/24
-	bridge-ports none
-	bridge-stp off
-	bridge-fd 0
-	post-up   echo 1 > /proc/sys/net/ipv4/ip_forward
-	post-up   iptables -t nat -A POSTROUTING -s '10.77.0.0/24' -o vmbr0 -j MASQUERADE
-	post-down iptables -t nat -D POSTROUTING -s '10.77.0.0/24' -o vmbr0 -j MASQUERADE
-	post-up   iptables -t raw -I PREROUTING -i fwbr+ -j CT --zone 1
-`
+const wiki = "testdata/wiki/before/interfaces"
 
 const masquerade = `{"bridges":{"vmbr1":{"nat":{"subnet":"10.77.0.0/24","out":"vmbr0"}}}}`
 
 func TestNetwork_knowsMasqueradingInOtherWords(t *testing.T) {
 	const head, up, down = "auto vmbr1\niface vmbr1 inet static\n\taddress 10.77.0.1/24\n\tbridge-ports none\n", "\tpost-up sysctl -q -w net/ipv4/ip_forward=1\n", "\tpost-down iptables -t nat -D POSTROUTING -s 10.77.0.0/24 -o vmbr0 -j MASQUERADE || true\n"
 	for _, tc := range []struct{ name, lines, from string }{
-		{"the documentation's lines double", strings.TrimPrefix(wiki, head), "10.77.0.0/24 by vmbr0, added once more by every reload"},
+		{"the documentation's lines double", strings.TrimPrefix(read(t, wiki), head), "10.77.0.0/24 by vmbr0, added once more by every reload"},
 		{"checked before it is added", up + "\tpost-up iptables --table nat --check POSTROUTING --source 10.77.0.0/24 --out-interface vmbr0 --jump MASQUERADE 2>&1 >/dev/null || /sbin/iptables -t nat --append POSTROUTING --src 10.77.0.0/24 -o vmbr0 -j MASQUERADE\n" + down, "10.77.0.0/24 by vmbr0"},
 		{"deleted before it is added, on one line", up + "\tup iptables -t nat -D POSTROUTING -s 10.77.0.0/24 -o vmbr0 -j MASQUERADE; iptables -t nat -A POSTROUTING -s 10.77.0.0/24 -o vmbr0 -j MASQUERADE\n" + down, "10.77.0.0/24 by vmbr0"},
 		{"deleted before it is added, on two lines", up + "\tpost-up iptables -t nat -D POSTROUTING -s 10.77.0.0/24 -o vmbr0 -j MASQUERADE || true\n\tpost-up iptables -t nat -I POSTROUTING -s 10.77.0.0/24 -o vmbr0 -j MASQUERADE\n" + down, "10.77.0.0/24 by vmbr0"},
@@ -151,16 +139,8 @@ func TestNetwork_knowsMasqueradingInOtherWords(t *testing.T) {
 	}
 }
 
-func TestNetwork_linesOfTheDocumentationAreMadeToAddNothing(t *testing.T) {
-	m := with(t, wiki)
-	if res := taskstest.Run(t, network.Kind(), masquerade, m); res.Status != tasks.StatusChanged {
-		t.Fatalf("%+v", res)
-	}
-	golden(t, "wiki.interfaces", taskstest.Get(t, m, ifupdown.Main))
-}
-
 func TestNetwork_aLineThatDoesMoreIsLeftToItsOwner(t *testing.T) {
-	text := strings.Replace(wiki, "post-up   iptables -t nat", "post-up /usr/local/bin/mine; iptables -t nat", 1)
+	text := strings.Replace(read(t, wiki), "post-up   iptables -t nat", "post-up /usr/local/bin/mine; iptables -t nat", 1)
 	m := with(t, text)
 	res := taskstest.Run(t, network.Kind(), masquerade, m)
 	if res.Status != tasks.StatusFailed || !strings.Contains(res.Why, "one command on each line") || taskstest.Get(t, m, ifupdown.Main) != text {
@@ -168,57 +148,57 @@ func TestNetwork_aLineThatDoesMoreIsLeftToItsOwner(t *testing.T) {
 	}
 }
 
-// golden compares a generated file with the one in testdata; e2e has ifupdown2 read
-// those.
-func golden(t *testing.T, name, got string) {
+// TestNetwork_writesTheGoldenFiles runs each spec.json of testdata on the files before,
+// and wants those after and no other; e2e has ifupdown2 read them. They hold what
+// Proxmox writes and its documentation, and what people do: comments, files of their
+// own, two families in two stanzas, options that phoenix does not know.
+func TestNetwork_writesTheGoldenFiles(t *testing.T) {
+	specs, err := filepath.Glob("testdata/*/spec.json")
+	if err != nil || len(specs) < 4 {
+		t.Fatalf("%v, %v", specs, err)
+	}
+	for _, file := range specs {
+		t.Run(filepath.Base(filepath.Dir(file)), func(t *testing.T) {
+			m, spec := machine(t), read(t, file)
+			for name, text := range tree(t, filepath.Join(filepath.Dir(file), "before")) {
+				taskstest.Put(t, m, "/etc/network/"+name, text)
+			}
+			if res := taskstest.Run(t, network.Kind(), spec, m); res.Status != tasks.StatusChanged {
+				t.Errorf("%+v", res)
+			}
+			for name, want := range tree(t, filepath.Join(filepath.Dir(file), "after")) {
+				if got := taskstest.Get(t, m, "/etc/network/"+name); got != want {
+					t.Errorf("%s is now\n%s", name, got)
+				}
+			}
+			if res := taskstest.Run(t, network.Kind(), spec, m); res.Status != tasks.StatusOK {
+				t.Errorf("a second run: %+v", res)
+			}
+		})
+	}
+}
+
+func read(t *testing.T, file string) string {
 	t.Helper()
-	want, err := os.ReadFile("testdata/" + name)
-	if err != nil || got != string(want) {
-		t.Errorf("testdata/%s: %v; the file is now\n%s", name, err, got)
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
 	}
+	return string(data)
 }
 
-func TestNetwork_writesWhatProxmoxWould(t *testing.T) {
-	m := machine(t)
-	taskstest.Run(t, network.Kind(), spec, m)
-	golden(t, "fresh.interfaces", taskstest.Get(t, m, ifupdown.Main))
-}
-
-// byHand has comments, a bridge in a file of its own, two families in two stanzas,
-// and options that phoenix does not know.
-const byHand = `# my network
-auto lo
-iface lo inet loopback
-
-# the uplink, do not touch
-auto eth0 vmbr0
-iface eth0 inet manual
-    ethtool-offload off
-
-iface vmbr0 inet static
-    address 10.99.99.9
-    netmask 255.255.255.0
-    broadcast 10.99.99.255
-    gateway 10.99.99.254
-    bridge_ports none   
-    bridge_stp off
-    bridge-ageing 300   # mine
-    # why
-    dns-search lab
-    up ip route add 192.168.0.0/16 via 10.99.99.3 || true
-
-iface vmbr0 inet6 auto
-
-source /etc/network/interfaces.d/*
-`
-
-func TestNetwork_editsOnlyTheLinesThatDiffer(t *testing.T) {
-	m := with(t, byHand)
-	taskstest.Put(t, m, "/etc/network/interfaces.d/vmbr1", "auto vmbr1\niface vmbr1 inet manual\n  bridge-ports none\n  # lab")
-	const spec = `{"bridges":{"vmbr0":{"ports":["eth0"],"address":"10.99.99.2/24","gateway":"10.99.99.1","address6":"fd00::2/64","mtu":1500},"vmbr1":{"address":"10.77.0.1/24","comment":"lab"}}}`
-	if res := taskstest.Run(t, network.Kind(), spec, m); res.Status != tasks.StatusChanged {
-		t.Fatalf("%+v", res)
+// tree is the files below a folder, by their path in it.
+func tree(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			out[strings.TrimPrefix(path, dir+"/")] = read(t, path)
+		}
+		return err
+	})
+	if err != nil || out["interfaces"] == "" {
+		t.Fatalf("%s: %v", dir, err)
 	}
-	golden(t, "edited.interfaces", taskstest.Get(t, m, ifupdown.Main))
-	golden(t, "sourced.interfaces", taskstest.Get(t, m, "/etc/network/interfaces.d/vmbr1"))
+	return out
 }

@@ -2,6 +2,7 @@ package network_test
 
 import (
 	"context"
+	_ "embed"
 	"slices"
 	"strings"
 	"testing"
@@ -15,11 +16,9 @@ import (
 
 // spec takes the bridge to the outside as the installer left it, changes another,
 // and wants a third that is not there.
-const spec = `{"bridges":{
-	"vmbr0":{"ports":["eth0"],"address":"10.99.99.2/24","gateway":"10.99.99.1","comment":"uplink"},
-	"vmbr1":{"ports":[],"address":"10.77.0.1/24","vlan_aware":true,"vids":["200","2-100"],"mtu":9000},
-	"vmbr2":{"ports":[],"address":"10.10.0.1/24","address6":"fd00:10::1/64","gateway6":"fd00:10::ff","nat":{"subnet":"10.10.0.0/24","out":"vmbr0"}}
-},"confirm_timeout_s":10}`
+//
+//go:embed testdata/fresh/spec.json
+var spec string
 
 // natUp is the line that masquerades.
 const natUp = "\tpost-up iptables -w -t nat -C POSTROUTING -s 10.10.0.0/24 -o vmbr0 -j MASQUERADE 2>/dev/null || " +
