@@ -46,6 +46,8 @@ const (
 	NoteNoRestart = "a run does not restart it"
 	// NoteNoReboot: it waits for a reboot that the operator has not agreed to.
 	NoteNoReboot = "a run does not reboot without --allow-reboot"
+	// NoteByHand: only people can mend it.
+	NoteByHand = "a run does not mend it"
 	// NoteCannot: a run would make everything else and then fail, and why.
 	NoteCannot = "cannot be made: "
 )
@@ -65,7 +67,7 @@ func (d Diff) cannot() string {
 // Held tells whether a run that agrees to nothing would leave the change as it is.
 func (c Change) Held() bool {
 	for l := range strings.Lines(c.Note) {
-		if strings.HasPrefix(l, noteRefused) || strings.HasPrefix(l, NoteNoRestart) || strings.HasPrefix(l, NoteNoReboot) {
+		if strings.HasPrefix(l, noteRefused) || strings.HasPrefix(l, NoteNoRestart) || strings.HasPrefix(l, NoteNoReboot) || strings.HasPrefix(l, NoteByHand) {
 			return true
 		}
 	}

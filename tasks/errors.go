@@ -20,8 +20,8 @@ func (e *UnknownError) Error() string { return e.Why }
 type RefusedError struct {
 	// What was refused: "destroying container 900".
 	What string
-	// Flag is what would allow it: "--allow-destroy 900".
-	Flag string
+	// Allow is what would allow it, all of it; empty where no consent does.
+	Allow []Allow
 	// Instead is what has to be done first, or can be done instead.
 	Instead string
 }
@@ -32,11 +32,16 @@ func (e *RefusedError) Error() string { return e.text(e.What + " is refused") }
 func (e *RefusedError) Note() string { return e.text(noteRefused) }
 
 func (e *RefusedError) text(begin string) string {
+	var flags []string
+	for _, a := range e.Allow {
+		flags = append(flags, a.String())
+	}
+	flag := strings.Join(flags, " ")
 	switch {
-	case e.Flag != "" && e.Instead != "":
-		return begin + " without " + e.Flag + "; or " + e.Instead
-	case e.Flag != "":
-		return begin + " without " + e.Flag
+	case flag != "" && e.Instead != "":
+		return begin + " without " + flag + "; or " + e.Instead
+	case flag != "":
+		return begin + " without " + flag
 	case e.Instead != "":
 		return begin + ": " + e.Instead
 	}

@@ -52,7 +52,9 @@ type Result struct {
 	Changes Diff `json:"changes,omitempty"`
 	// Remaining still differs after the step: pending, refused or not applied.
 	Remaining Diff `json:"remaining,omitempty"`
-	// Data is what the step was asked to find out; only facts, status and exec have it.
+	// Allow lists the consents that the step lacks for what remains.
+	Allow []Allow `json:"allow,omitempty"`
+	// Data is what the step was asked to find out; only facts, status, bootcheck and exec have it.
 	Data json.RawMessage `json:"data,omitempty"`
 	// DurationMS is the time the step took, in milliseconds.
 	DurationMS int64 `json:"duration_ms"`

@@ -18,6 +18,10 @@ type Step struct {
 	Needs []string `json:"needs,omitempty"`
 	// Tags select steps with --tags and --skip-tags.
 	Tags []string `json:"tags,omitempty"`
+	// Uses names what the step works on together with other steps at the same time: in a
+	// run as many steps use one thing as the job's Limits say. A step that names nothing
+	// is taken alone.
+	Uses []string `json:"uses,omitempty"`
 	// TimeoutS bounds the whole step, in seconds; 0 means the job's default.
 	TimeoutS int `json:"timeout_s,omitempty"`
 	// Leader, when set, names another machine of the cluster that makes what this step
@@ -48,6 +52,8 @@ type Job struct {
 	Mode Mode `json:"mode"`
 	// Steps in any order; Needs decides.
 	Steps []Step `json:"steps"`
+	// Limits is how many steps use a thing at a time, by its name; 1 where nothing is said.
+	Limits map[string]int `json:"limits,omitempty"`
 	// Secrets holds the values behind the references in the steps, by name.
 	Secrets map[string]string `json:"secrets,omitempty"`
 	// Consent is what the operator agreed to beforehand.
@@ -72,6 +78,33 @@ type Consent struct {
 	Wipe []string `json:"wipe,omitempty"`
 	// Rollback lists the CTIDs that may lose what they have written since a snapshot.
 	Rollback []int `json:"rollback,omitempty"`
+}
+
+// The flags that give a consent.
+const (
+	AllowDestroy  = "--allow-destroy"
+	AllowReboot   = "--allow-reboot"
+	AllowWipe     = "--allow-wipe"
+	AllowRollback = "--allow-rollback"
+)
+
+// Allow is one consent that a step lacks: to one critical change of one thing.
+type Allow struct {
+	// Flag gives it beforehand: AllowDestroy.
+	Flag string `json:"flag"`
+	// Name is what the flag names: a CTID, a /dev/disk/by-id path. It is empty where the
+	// machine itself is meant.
+	Name string `json:"name,omitempty"`
+	// Loss says what it costs, for people; it may have several lines.
+	Loss string `json:"loss,omitempty"`
+}
+
+// String is the flag as it is typed.
+func (a Allow) String() string {
+	if a.Name == "" {
+		return a.Flag
+	}
+	return a.Flag + " " + a.Name
 }
 
 // DestroyAllowed tells whether the container may be destroyed.

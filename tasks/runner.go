@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Runner takes the steps of a job in dependency order. A failed step stops only
-// those that need it.
+// Runner takes the steps of a job in dependency order, those that say what they use
+// side by side. A failed step stops only those that need it.
 type Runner struct {
 	// Host is the machine.
 	Host Host
@@ -27,9 +27,10 @@ type Runner struct {
 	// goes on to its end.
 	Stop <-chan struct{}
 
-	mu      sync.Mutex // one event at a time
+	mu      sync.Mutex // one event at a time; guards waiting, ahead
 	waiting []string   // for a reboot; see Scope
 	ahead   []string   // steps that would change
+	view    Host       // what every Check gets
 }
 
 // Run takes the job's steps. The error is about the job itself; outcomes of steps
@@ -39,18 +40,25 @@ func (r *Runner) Run(ctx context.Context, job Job) error {
 	if err != nil {
 		return err
 	}
-	bad := make(map[string]bool)
-	for i, s := range steps {
-		res := r.step(ctx, job, s, bad, Started{Index: i + 1, Total: len(steps)})
-		bad[s.ID] = !res.EndedWell()
-		r.note(s, res)
-		r.emit(Event{Step: s.ID, Result: &res})
+	r.view = ReadOnly(r.Host)
+	if job.Mode == ModeCheck {
+		r.view = &tables{readOnly: readOnly{r.Host}, read: make(map[string][]byte)}
 	}
+	s := schedule{
+		runner: r, job: job, total: len(steps), left: steps,
+		open: make(map[string]bool, len(steps)), bad: make(map[string]bool), used: make(map[string]int), ended: make(chan outcome),
+	}
+	for _, step := range steps {
+		s.open[step.ID] = true
+	}
+	s.run(ctx)
 	return nil
 }
 
 // note remembers what a step leaves to a reboot, and in a check to a run.
 func (r *Runner) note(s Step, res Result) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if res.Status == StatusWouldChange {
 		r.ahead = append(r.ahead, s.ID)
 	}
@@ -63,8 +71,17 @@ func (r *Runner) note(s Step, res Result) {
 	}
 }
 
-// step runs one step to its result, without announcing the result.
-func (r *Runner) step(ctx context.Context, job Job, s Step, bad map[string]bool, at Started) Result {
+// known is what the steps before have left to a reboot, and which that the step needs
+// would change.
+func (r *Runner) known(s Step) (waiting, ahead []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.waiting), slices.DeleteFunc(slices.Clone(s.Needs), func(id string) bool { return !slices.Contains(r.ahead, id) })
+}
+
+// step runs one step to its result, without announcing the result. It calls changes, at
+// most once, before it changes anything.
+func (r *Runner) step(ctx context.Context, job Job, s Step, bad map[string]bool, at Started, changes func()) Result {
 	if i := slices.IndexFunc(s.Needs, func(id string) bool { return bad[id] }); i >= 0 {
 		return Result{Status: StatusSkipped, Cause: CauseNeed, Why: s.Needs[i] + " did not end well"}
 	}
@@ -73,13 +90,13 @@ func (r *Runner) step(ctx context.Context, job Job, s Step, bad map[string]bool,
 	}
 	r.emit(Event{Step: s.ID, Started: &at})
 	begin := r.now()
-	res := r.converge(ctx, job, s)
+	res := r.converge(ctx, job, s, changes)
 	res.DurationMS = r.now().Sub(begin).Milliseconds()
 	return res
 }
 
 // converge decodes, checks, applies and checks again.
-func (r *Runner) converge(ctx context.Context, job Job, s Step) Result {
+func (r *Runner) converge(ctx context.Context, job Job, s Step, changes func()) Result {
 	spec, err := r.Registry.Decode(s)
 	if err != nil {
 		return Result{Status: StatusFailed, Why: err.Error()}
@@ -88,19 +105,20 @@ func (r *Runner) converge(ctx context.Context, job Job, s Step) Result {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	var data json.RawMessage
+	waiting, ahead := r.known(s)
 	ctx = WithScope(ctx, Scope{
 		Consent: job.Consent,
 		Secrets: job.Secrets,
 		Peer:    r.Peer,
 		Helper:  r.Helper,
-		Waiting: r.waiting,
-		Ahead:   slices.DeleteFunc(slices.Clone(s.Needs), func(id string) bool { return !slices.Contains(r.ahead, id) }),
+		Waiting: waiting,
+		Ahead:   ahead,
 		Log:     func(l Log) { r.emit(Event{Step: s.ID, Log: &l}) },
 		Confirm: func(c Confirm) { r.emit(Event{Step: s.ID, Confirm: &c}) },
 		Reboot:  func(b Reboot) { r.emit(Event{Step: s.ID, Reboot: &b}) },
 		Data:    func(raw json.RawMessage) { data = raw },
 	})
-	res := r.attempt(ctx, job.Mode, s.Leader, spec)
+	res := r.attempt(ctx, job.Mode, s.Leader, spec, changes)
 	res.Data = data
 	if res.Status == StatusFailed && ctx.Err() != nil {
 		res.Cause = CauseCanceled
@@ -114,17 +132,18 @@ func (r *Runner) converge(ctx context.Context, job Job, s Step) Result {
 
 // leaderTime is how long a step waits for the machine that makes it for the cluster. A
 // leader that has not come to it by then may have failed, or be busy with something
-// else: then this machine makes it, and the leader will find it made.
+// else: then this machine makes it, and the leader will find it made. Both want the same,
+// and Proxmox has locks of the cluster for what two machines must not write at once.
 const leaderTime = time.Minute
 
-// follow waits until the leader has made what differs.
+// follow waits until the leader has made what differs, as far as a run makes it at all.
 func (r *Runner) follow(ctx context.Context, leader string, t Task) {
 	deadline := time.NewTimer(leaderTime)
 	defer deadline.Stop()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for said := false; ; said = true {
-		if d, err := t.Check(ctx, ReadOnly(r.Host)); err != nil || len(d) == 0 {
+		if d, err := t.Check(ctx, r.view); err != nil || !slices.ContainsFunc(d, func(c Change) bool { return !c.Held() }) {
 			return
 		}
 		if !said {
@@ -142,7 +161,7 @@ func (r *Runner) follow(ctx context.Context, leader string, t Task) {
 
 // attempt is the heart: check, apply, check again. A panic of a family is that
 // step's failure, not the end of the session.
-func (r *Runner) attempt(ctx context.Context, mode Mode, leader string, spec Spec) (res Result) {
+func (r *Runner) attempt(ctx context.Context, mode Mode, leader string, spec Spec, changes func()) (res Result) {
 	defer func() {
 		if p := recover(); p != nil {
 			res = Result{Status: StatusFailed, Why: fmt.Sprintf("internal error: %v", p)}
@@ -152,7 +171,7 @@ func (r *Runner) attempt(ctx context.Context, mode Mode, leader string, spec Spe
 	if leader != "" && mode == ModeRun {
 		r.follow(ctx, leader, t)
 	}
-	diff, err := t.Check(ctx, ReadOnly(r.Host))
+	diff, err := t.Check(ctx, r.view)
 	switch {
 	case err != nil:
 		return notTold(err)
@@ -163,8 +182,12 @@ func (r *Runner) attempt(ctx context.Context, mode Mode, leader string, spec Spe
 	case mode == ModeCheck:
 		return Result{Status: StatusWouldChange, Changes: diff}
 	}
+	changes()
 	applyErr := apply(ctx, t, r.Host, diff)
 	after, err := r.recheck(ctx, t)
+	if applyErr != nil && err == nil && len(after) == 0 && leader != "" {
+		return Result{Status: StatusOK} // the leader came to it at the same moment
+	}
 	if err != nil && applyErr == nil {
 		return Result{Status: StatusFailed, Changes: diff, Why: "check after applying: " + err.Error()}
 	}
@@ -196,7 +219,7 @@ func (r *Runner) recheck(ctx context.Context, t Task) (Diff, error) {
 		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), recheckLimit)
 		defer cancel()
 	}
-	return t.Check(ctx, ReadOnly(r.Host))
+	return t.Check(ctx, r.view)
 }
 
 func notTold(err error) Result {
@@ -216,13 +239,17 @@ func verdict(before, after Diff, applyErr error) Result {
 		}
 	}
 	refused, isRefused := asRefused(applyErr)
+	if isRefused && len(after) > 0 {
+		res.Allow = refused.Allow
+	}
+	waits := len(after.With(EffectPending))+len(after.With(EffectReboot)) == len(after)
 	switch {
-	case isRefused:
+	case isRefused && (!waits || len(refused.Allow) == 0):
 		res.Status, res.Cause, res.Why = StatusSkipped, CauseRefused, refused.Error()
-	case applyErr != nil:
+	case applyErr != nil && !isRefused:
 		res.Status, res.Why = StatusFailed, applyErr.Error()
 	case len(after) == 0:
-	case len(after.With(EffectPending))+len(after.With(EffectReboot)) == len(after):
+	case waits: // a reboot that was not agreed to is no refusal: all that may be is made
 		res.Cause, res.Why = CausePending, "written, and waits for a restart"
 		if len(after.With(EffectReboot)) > 0 {
 			res.Why = "it waits for a reboot"

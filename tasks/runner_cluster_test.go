@@ -2,6 +2,7 @@ package tasks_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -23,30 +24,37 @@ func lastResult(t *testing.T, events []tasks.Event) tasks.Result {
 
 func TestAStepThatAnotherMachineMakesIsWaitedForAndVerified(t *testing.T) {
 	for _, c := range []struct {
-		name   string
-		leader time.Duration // when it has made it; 0 for never
-		mode   tasks.Mode
-		status tasks.Status
-		after  time.Duration
+		name, do string
+		leader   time.Duration // when it has made it; 0 for never
+		mode     tasks.Mode
+		status   tasks.Status
+		after    time.Duration
 	}{
-		{"the leader makes it", 4500 * time.Millisecond, tasks.ModeRun, tasks.StatusOK, 5 * time.Second},
-		{"the leader never comes to it", 0, tasks.ModeRun, tasks.StatusChanged, time.Minute},
-		{"a check waits for nobody", 0, tasks.ModeCheck, tasks.StatusWouldChange, 0},
+		{"the leader makes it", "storage", 4500 * time.Millisecond, tasks.ModeRun, tasks.StatusOK, 5 * time.Second},
+		{"the leader never comes to it", "storage", 0, tasks.ModeRun, tasks.StatusChanged, time.Minute},
+		{"the leader comes to it while this one tries", "custom", time.Minute + time.Second, tasks.ModeRun, tasks.StatusOK, time.Minute + 2*time.Second},
+		{"it cannot be made", "fails", 0, tasks.ModeRun, tasks.StatusFailed, time.Minute},
+		{"what a run refuses is not waited for", "held", 0, tasks.ModeRun, tasks.StatusChanged, 0},
+		{"a check waits for nobody", "storage", 0, tasks.ModeCheck, tasks.StatusWouldChange, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := &state{made: map[string]bool{}}
+				s.apply = func(context.Context) error {
+					<-time.After(2 * time.Second)
+					return errors.New("storage ID 'tank' already defined")
+				}
 				r, events := setup(s)
 				if c.leader > 0 {
 					s.madeAt = time.Now().Add(c.leader)
 				}
 				begin := time.Now()
-				step := tasks.Step{ID: "storage:tank", Kind: "fake", Leader: "pve1", Spec: []byte(`{"do":"storage"}`)}
+				step := tasks.Step{ID: "storage:tank", Kind: "fake", Leader: "pve1", Spec: []byte(`{"do":"` + c.do + `"}`)}
 				if err := r.Run(t.Context(), tasks.Job{RunID: "r", Mode: c.mode, Steps: []tasks.Step{step}}); err != nil {
 					t.Fatal(err)
 				}
 				if res := lastResult(t, *events); res.Status != c.status || time.Since(begin) != c.after {
-					t.Errorf("%s after %s, want %s after %s", res.Status, time.Since(begin), c.status, c.after)
+					t.Errorf("%s after %s, want %s after %s: %s", res.Status, time.Since(begin), c.status, c.after, res.Why)
 				}
 			})
 		})

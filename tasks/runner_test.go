@@ -62,7 +62,11 @@ func (f *fake) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 		return tasks.Diff{{Path: "a", To: "1"}, {Path: "gpu", To: "0", Note: "x\n" + tasks.NoteCannot + "there is no card"}}, nil
 	case f.Do == "pending" && f.state.made["pending half"]:
 		return tasks.Diff{{Path: "b", To: "2", Effect: tasks.EffectPending}}, nil
+	case f.Do == "held":
+		return tasks.Diff{{Path: "a", From: "1", Note: (&tasks.RefusedError{What: "taking a away"}).Note()}}, nil
 	case f.Do == "needs a reboot" && f.state.made[f.Do+" half"]:
+		return tasks.Diff{{Path: "b", To: "2", Effect: tasks.EffectReboot}}, nil
+	case f.Do == "reboot", f.Do == "no reboot":
 		return tasks.Diff{{Path: "b", To: "2", Effect: tasks.EffectReboot}}, nil
 	case f.Do == "refused" && f.state.made["refused half"]:
 		return tasks.Diff{{Path: "b", To: "2", Effect: tasks.EffectReplace}}, nil
@@ -81,9 +85,13 @@ func (f *fake) Apply(ctx context.Context, _ tasks.Host, _ tasks.Diff) error {
 	case "pending", "refused", "needs a reboot":
 		f.state.made[f.Do+" half"] = true
 		if f.Do == "refused" {
-			return &tasks.RefusedError{What: "destroying container 900", Flag: "--allow-destroy 900"}
+			return &tasks.RefusedError{What: "destroying container 900", Allow: []tasks.Allow{{Flag: tasks.AllowDestroy, Name: "900"}}}
 		}
 		return nil
+	case "reboot":
+		return &tasks.RefusedError{What: "rebooting", Allow: []tasks.Allow{{Flag: tasks.AllowReboot}}}
+	case "no reboot":
+		return &tasks.RefusedError{What: "rebooting", Instead: "no module"}
 	case "custom":
 		if err := f.state.apply(ctx); err != nil {
 			return err
@@ -139,6 +147,8 @@ func TestRunner_outcomes(t *testing.T) {
 	a := tasks.Change{Path: "a", To: "1", Effect: tasks.EffectLive}
 	b := tasks.Change{Path: "b", To: "2", Effect: tasks.EffectReplace}
 	waiting := tasks.Change{Path: "b", To: "2", Effect: tasks.EffectPending}
+	down := tasks.Change{Path: "b", To: "2", Effect: tasks.EffectReboot}
+	destroy, reboot := []tasks.Allow{{Flag: tasks.AllowDestroy, Name: "900"}}, []tasks.Allow{{Flag: tasks.AllowReboot}}
 	for _, tc := range []struct {
 		name, do string
 		mode     tasks.Mode
@@ -150,7 +160,9 @@ func TestRunner_outcomes(t *testing.T) {
 		{"a failed apply", "fails", tasks.ModeRun, tasks.Result{Status: tasks.StatusFailed, Why: "run pct set: exit status 255: no", Remaining: tasks.Diff{a, b}}},
 		{"an apply that claims success", "lies", tasks.ModeRun, tasks.Result{Status: tasks.StatusFailed, Cause: tasks.CauseNotApplied, Why: "a still differs after applying", Remaining: tasks.Diff{a, b}}},
 		{"written and waiting", "pending", tasks.ModeRun, tasks.Result{Status: tasks.StatusChanged, Cause: tasks.CausePending, Why: "written, and waits for a restart", Changes: tasks.Diff{a, b}, Remaining: tasks.Diff{waiting}}},
-		{"refused after the rest was made", "refused", tasks.ModeRun, tasks.Result{Status: tasks.StatusSkipped, Cause: tasks.CauseRefused, Why: "destroying container 900 is refused without --allow-destroy 900", Changes: tasks.Diff{a}, Remaining: tasks.Diff{b}}},
+		{"refused after the rest was made", "refused", tasks.ModeRun, tasks.Result{Status: tasks.StatusSkipped, Cause: tasks.CauseRefused, Why: "destroying container 900 is refused without --allow-destroy 900", Changes: tasks.Diff{a}, Remaining: tasks.Diff{b}, Allow: destroy}},
+		{"a reboot that was not agreed to waits", "reboot", tasks.ModeRun, tasks.Result{Status: tasks.StatusSkipped, Cause: tasks.CausePending, Why: "it waits for a reboot", Remaining: tasks.Diff{down}, Allow: reboot}},
+		{"a reboot that no consent allows is refused", "no reboot", tasks.ModeRun, tasks.Result{Status: tasks.StatusSkipped, Cause: tasks.CauseRefused, Why: "rebooting is refused: no module", Remaining: tasks.Diff{down}}},
 		{"a state that cannot be told", "unknown", tasks.ModeRun, tasks.Result{Status: tasks.StatusUnknown, Why: "container 900 is stopped"}},
 		{"a check that fails", "cannot check", tasks.ModeRun, tasks.Result{Status: tasks.StatusFailed, Why: "read x: broken"}},
 		{"a second check that fails", "cannot check again", tasks.ModeRun, tasks.Result{Status: tasks.StatusFailed, Why: "check after applying: read x: broken", Changes: tasks.Diff{a, b}}},
