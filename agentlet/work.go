@@ -24,9 +24,8 @@ type work struct {
 	journal *journal // nil in a check
 	toldBad bool     // that the journal cannot be written has been said
 
-	mu    sync.Mutex // guards step, since
-	step  string
-	since time.Time
+	mu       sync.Mutex // guards underway
+	underway tasks.Underway
 }
 
 // do runs the job. What it returns is the last message of the session.
@@ -122,16 +121,11 @@ func (w *work) record(e tasks.Event) {
 	}
 }
 
-// mark remembers the step under way, for the heartbeat.
+// mark remembers the steps under way, for the heartbeat.
 func (w *work) mark(e tasks.Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	switch {
-	case e.Started != nil:
-		w.step, w.since = e.Step, e.Time
-	case e.Result != nil:
-		w.step = ""
-	}
+	w.underway.Note(e)
 }
 
 // pulse sends heartbeats until the returned function is called, which may be called
@@ -156,10 +150,11 @@ func (w *work) pulse() (stop func()) {
 func (w *work) alive() wire.Heartbeat {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.step == "" {
+	b := w.underway.Oldest()
+	if b.Step == "" {
 		return wire.Heartbeat{}
 	}
-	return wire.Heartbeat{Step: w.step, ForMS: w.server.now().Sub(w.since).Milliseconds()}
+	return wire.Heartbeat{Step: b.Step, ForMS: w.server.now().Sub(b.Since).Milliseconds()}
 }
 
 // handOver waits until the workstation has confirmed the record of this run, and

@@ -26,8 +26,9 @@ func golden() map[string]Message {
 			RunID: "20261105-100000-ab12", Operator: "ann@laptop", Mode: tasks.ModeRun,
 			Steps: []tasks.Step{
 				{ID: "apt:packages", Kind: "apt", Spec: json.RawMessage(`{"packages":["curl"]}`)},
-				{ID: "file:/etc/motd", Kind: "file", Leader: "pve1", Needs: []string{"apt:packages"}, Tags: []string{"motd"}, TimeoutS: 30, Spec: json.RawMessage(`{"path":"/etc/motd"}`)},
+				{ID: "file:/etc/motd", Kind: "file", Leader: "pve1", Needs: []string{"apt:packages"}, Tags: []string{"motd"}, Uses: []string{"node"}, TimeoutS: 30, Spec: json.RawMessage(`{"path":"/etc/motd"}`)},
 			},
+			Limits:       map[string]int{"node": 4},
 			Secrets:      map[string]string{"root": "correct horse"},
 			Consent:      tasks.Consent{Destroy: []int{900}, Restart: true, Reboot: true, Wipe: []string{"/dev/disk/by-id/x"}, Rollback: []int{901}},
 			AfterBoot:    "0b1c",
@@ -43,6 +44,7 @@ func golden() map[string]Message {
 			Status: tasks.StatusSkipped, Why: "written, and waits for a restart", Cause: tasks.CausePending,
 			Changes:   tasks.Diff{{Path: "packages.curl", To: "installed", Effect: tasks.EffectLive, Note: "a\nb"}},
 			Remaining: tasks.Diff{{Path: "memory_mb", From: "512", To: "1024", Effect: tasks.EffectPending}},
+			Allow:     []tasks.Allow{{Flag: tasks.AllowDestroy, Name: "900", Loss: "container 900"}},
 			Data:      json.RawMessage(`{"code":3}`), DurationMS: 1200,
 		}}},
 		"passed": {Passed: []Passed{{Step: "apt:packages", AtUS: at.UnixMicro(), DurationMS: 12}, {Step: "file:/etc/motd", AtUS: at.UnixMicro() + 1}}},

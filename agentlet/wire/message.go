@@ -74,7 +74,7 @@ type Hello struct {
 
 // Heartbeat is sent every HeartbeatInterval.
 type Heartbeat struct {
-	// Step under way, empty between steps.
+	// Step that has been under way for the longest, empty between steps.
 	Step string `json:"step,omitempty"`
 	// ForMS is how long it has been, in milliseconds.
 	ForMS int64 `json:"for_ms,omitempty"`
@@ -96,7 +96,7 @@ type Passed struct {
 func PassedOf(e tasks.Event) (Passed, bool) {
 	r := e.Result
 	if r == nil || e.Started != nil || e.Log != nil || r.Status != tasks.StatusOK || r.Why != "" || r.Cause != "" ||
-		len(r.Changes)+len(r.Remaining)+len(r.Data) > 0 {
+		len(r.Changes)+len(r.Remaining)+len(r.Allow)+len(r.Data) > 0 {
 		return Passed{}, false
 	}
 	return Passed{Step: e.Step, AtUS: e.Time.UnixMicro(), DurationMS: r.DurationMS}, true

@@ -33,10 +33,12 @@ type Agent struct {
 	fault   error       // of Close
 	ended   atomic.Bool // the done message was received
 
-	passed  []wire.Passed // received, and not yet handed out as events
-	out     *queue
-	step    string
-	stepFor time.Duration
+	passed []wire.Passed // received, and not yet handed out as events
+	out    *queue
+
+	underway tasks.Underway
+	step     string // under way for the longest
+	stepFor  time.Duration
 }
 
 type frame struct {
@@ -172,10 +174,14 @@ func (a *Agent) receive() (wire.Message, error) {
 // note follows the job, and confirms what has arrived.
 func (a *Agent) note(m wire.Message) error {
 	switch {
-	case m.Event != nil && m.Event.Started != nil:
-		a.step, a.stepFor = m.Event.Step, 0
-	case m.Event != nil && m.Event.Result != nil, m.Passed != nil:
-		a.step, a.stepFor = "", 0
+	case m.Event != nil && m.Event.Log == nil:
+		a.underway.Note(*m.Event)
+		a.step, a.stepFor = a.underway.Oldest().Step, 0
+	case m.Passed != nil:
+		for _, p := range m.Passed {
+			a.underway.Note(p.Event())
+		}
+		a.step, a.stepFor = a.underway.Oldest().Step, 0
 	case m.Heartbeat != nil:
 		a.step, a.stepFor = m.Heartbeat.Step, time.Duration(m.Heartbeat.ForMS)*time.Millisecond
 	case m.Journal != nil && m.Journal.RunID != "":

@@ -145,7 +145,7 @@ func (f *Fleet) Run(ctx context.Context, hosts []Host) (stopped string) {
 	var started atomic.Int64
 	for _, h := range hosts {
 		g.Go(func() error {
-			if f.over() || ctx.Err() != nil || ended(f.Interrupt.Stop) {
+			if f.Over() || ctx.Err() != nil || ended(f.Interrupt.Stop) {
 				return nil
 			}
 			started.Add(1)
@@ -154,14 +154,14 @@ func (f *Fleet) Run(ctx context.Context, hosts []Host) (stopped string) {
 		})
 	}
 	_ = g.Wait() // a host's error is data in its events
-	if f.over() && int(started.Load()) < len(hosts) {
+	if f.Over() && int(started.Load()) < len(hosts) {
 		return fmt.Sprintf("--max-failures %d was reached", f.MaxFailures)
 	}
 	return ""
 }
 
-// over tells whether too many hosts have failed to start another.
-func (f *Fleet) over() bool {
+// Over tells whether too many hosts have failed to start another.
+func (f *Fleet) Over() bool {
 	return f.MaxFailures > 0 && f.failures.Load() >= int64(f.MaxFailures)
 }
 
