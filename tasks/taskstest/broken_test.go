@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"strings"
@@ -17,7 +18,7 @@ import (
 // which names the broken family that a child process of this test runs.
 const which = "PHOENIX_TASKSTEST_BROKEN"
 
-// broken is a family that wants "new" in /etc/x and has one defect.
+// broken is a family that wants "new" in /etc/x, "whole" in /etc/y, and has one defect.
 type broken struct {
 	Defect string `json:"defect"`
 
@@ -40,7 +41,12 @@ func (b *broken) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 	if err != nil {
 		return nil, err
 	}
-	if b.Defect == "believes what it did" && b.applied || string(data) == "new" && b.Defect != "is never content" {
+	y, there, err := tasks.ReadIfExists(h, "/etc/y")
+	if err != nil {
+		return nil, err
+	}
+	there = string(y) == "whole" || there && b.Defect == "is content with half a file"
+	if b.Defect == "believes what it did" && b.applied || there && string(data) == "new" && b.Defect != "is never content" {
 		return nil, nil
 	}
 	return tasks.Diff{{Path: "content", From: string(data), To: "new " + b.Defect, Effect: tasks.EffectLive}}, nil
@@ -59,10 +65,16 @@ func (b *broken) Apply(ctx context.Context, h tasks.Host, _ tasks.Diff) error {
 	if b.Defect == "does not return when it is cancelled" && errors.Is(err, context.Canceled) {
 		<-time.After(1200 * time.Millisecond)
 	}
+	if b.Defect == "does not name what is missing" && errors.Is(err, fs.ErrNotExist) {
+		return errors.New("a program is missing")
+	}
 	if b.Defect == "believes what it did" {
 		return nil
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return h.Write(ctx, tasks.Edit{Verb: tasks.VerbPut, Path: "/etc/y", Data: []byte("whole")})
 }
 
 func suite(defect string) taskstest.Suite {
@@ -102,6 +114,8 @@ func TestSuite_findsEachDefect(t *testing.T) {
 		"is never content":                     "apply,_then_nothing_differs",
 		"changes the host in a check":          "a_dry_run_leaves_the_host_as_it_is",
 		"believes what it did":                 "every_injected_fault_leaves_a_truthful_check",
+		"does not name what is missing":        "every_injected_fault_leaves_a_truthful_check/write:_it_is_not_installed",
+		"is content with half a file":          "every_injected_fault_leaves_a_truthful_check/put_∕etc∕y:_a_new_file_is_half_written",
 		"takes what it cannot read for right":  "what_cannot_be_read_is_never_taken_for_right",
 		"does not return when it is cancelled": "cancelling_returns_within_a_second",
 		"tells a secret":                       "no_secret_in_any_event,_argument_or_environment",

@@ -3,6 +3,8 @@ package taskstest
 import (
 	"context"
 	"fmt"
+	"io/fs"
+	"path"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -26,6 +28,9 @@ type Fault struct {
 	// Output is the answer of a command; Err the answer of anything.
 	Output tasks.Output
 	Err    error
+
+	half  bool   // a new file gets the first half of its content before it is answered
+	names string // what the step's reason has to name
 }
 
 // faultsAreTold runs the step once to see what it does, and then once for every
@@ -57,10 +62,14 @@ func (s Suite) faultsAreTold(t *testing.T) {
 // general are the ways in which any op can go wrong.
 func general(op Op) []Fault {
 	if op.Edit != nil {
-		return []Fault{
+		out := []Fault{
 			{Name: "no space is left", Err: fmt.Errorf("%s %s: %w", op.Edit.Verb, op.Edit.Path, syscall.ENOSPC)},
 			{Name: "it is done and then reports an error", Do: true, Err: syscall.EIO},
 		}
+		if op.Edit.Verb == tasks.VerbPut {
+			out = append(out, Fault{Name: "a new file is half written", half: true, Err: syscall.EIO})
+		}
+		return out
 	}
 	broken := tasks.Output{Code: 255, Stderr: []byte("injected fault\n")}
 	return []Fault{
@@ -68,15 +77,39 @@ func general(op Op) []Fault {
 		{Name: "it claims success and does nothing"},
 		{Name: "it does its work and then fails", Do: true, Output: broken},
 		{Name: "it cannot be started", Err: syscall.EAGAIN},
+		{Name: "it is not installed", Err: notInstalled(op), names: path.Base(op.Cmd.Name())},
 	}
+}
+
+// notInstalled is what a host says of a program that it does not have. The error is also
+// that of a file that is not there, which is often as good as an empty one.
+func notInstalled(op Op) error {
+	return fmt.Errorf("run %s: no such program: %w", op.Cmd.Name(), fs.ErrNotExist)
+}
+
+// halved is an edit that writes the first half of what e writes, and sets short. A file
+// that is there gets all of it: what others have in it, and would lose, nobody could
+// write again.
+func halved(e tasks.Edit, short *bool) tasks.Edit {
+	whole := e.Update
+	e.Update = func(old []byte) (data []byte, err error) {
+		if data = e.Data; whole != nil {
+			data, err = whole(old)
+		}
+		if old == nil && len(data) > 0 {
+			data, *short = data[:len(data)/2], true
+		}
+		return data, err
+	}
+	return e
 }
 
 // faultIsTold injects f once, at the first change that at accepts (n counts changes).
 func (s Suite) faultIsTold(t *testing.T, f Fault, at func(n int, o Op) bool) {
 	m := s.New(t)
 	rec := NewRecorder(m)
-	n, hit := -1, false
-	rec.Inject = func(_ context.Context, o Op) *Answer {
+	n, hit, short := -1, false, false
+	rec.Inject = func(ctx context.Context, o Op) *Answer {
 		if o.Read != "" || hit {
 			return nil
 		}
@@ -90,11 +123,22 @@ func (s Suite) faultIsTold(t *testing.T, f Fault, at func(n int, o Op) bool) {
 		if f.Make != nil {
 			f.Make(t, m.Host)
 		}
+		if f.half {
+			if err := m.Write(ctx, halved(*o.Edit, &short)); err != nil {
+				t.Error(err)
+			}
+		}
 		return &Answer{Do: f.Do, Output: f.Output, Err: f.Err}
 	}
 	res, _ := s.step(t, rec, tasks.ModeRun)
 	if !hit {
 		t.Fatalf("the fault was not reached; the step did %v", rec.Changes())
+	}
+	if res.Status != tasks.StatusOK && res.Status != tasks.StatusChanged && !strings.Contains(res.Why, f.names) {
+		t.Errorf("the run does not name %s: %s", f.names, show(res))
+	}
+	if now, _ := s.step(t, NewRecorder(m), tasks.ModeCheck); short && now.Status == tasks.StatusOK {
+		t.Error("half of the file is enough for the check")
 	}
 	s.truthful(t, m, res)
 }
@@ -133,15 +177,21 @@ func (s Suite) unreadableIsTold(t *testing.T) {
 			continue
 		}
 		seen = append(seen, name)
-		broken := NewRecorder(m)
-		broken.Inject = func(_ context.Context, o Op) *Answer {
-			if o.String() != name {
-				return nil
-			}
-			return &Answer{Err: syscall.EIO}
+		faults := []error{syscall.EIO}
+		if op.Cmd != nil {
+			faults = append(faults, notInstalled(op))
 		}
-		if res, _ := s.step(t, broken, tasks.ModeCheck); res.Status != tasks.StatusFailed && res.Status != tasks.StatusUnknown {
-			t.Errorf("%s fails with an I/O error, and the check says %s", name, show(res))
+		for _, fault := range faults {
+			broken := NewRecorder(m)
+			broken.Inject = func(_ context.Context, o Op) *Answer {
+				if o.String() != name {
+					return nil
+				}
+				return &Answer{Err: fault}
+			}
+			if res, _ := s.step(t, broken, tasks.ModeCheck); res.Status != tasks.StatusFailed && res.Status != tasks.StatusUnknown {
+				t.Errorf("%s ends with %q, and the check says %s", name, fault, show(res))
+			}
 		}
 	}
 	if len(seen) == 0 {

@@ -70,7 +70,7 @@ func (tr *Tree) Run(ctx context.Context, c tasks.Cmd) (tasks.Output, error) {
 }
 
 // Put writes a file for a test, or fails it.
-func Put(t *testing.T, h tasks.Host, name, content string) {
+func Put(t testing.TB, h tasks.Host, name, content string) {
 	t.Helper()
 	if err := h.Write(t.Context(), tasks.Edit{Verb: tasks.VerbPut, Path: name, Data: []byte(content)}); err != nil {
 		t.Fatal(err)
@@ -78,7 +78,7 @@ func Put(t *testing.T, h tasks.Host, name, content string) {
 }
 
 // Get reads a file for a test, or fails it.
-func Get(t *testing.T, h tasks.Host, name string) string {
+func Get(t testing.TB, h tasks.Host, name string) string {
 	t.Helper()
 	data, err := h.ReadFile(name)
 	if err != nil {

@@ -5,17 +5,28 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"phoenix/tasks"
+	"phoenix/tasks/pve"
 )
 
 // Apply makes the file, the directory, its attributes or its absence. New content
 // gets its mode and owner before it can be seen.
 func (t task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
-	if t.state() == StateAbsent {
-		return t.remove(ctx, h)
+	now, err := t.look(h)
+	if err != nil {
+		return err
 	}
-	e, err := t.attributes(h, d)
+	if strings.HasPrefix(now.path, clusterFiles) {
+		if err := pve.Writable(h); err != nil {
+			return err
+		}
+	}
+	if t.state() == StateAbsent {
+		return t.remove(ctx, h, now)
+	}
+	e, err := t.attributes(h, now, d)
 	if err != nil {
 		return err
 	}
@@ -42,11 +53,7 @@ func (t task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 }
 
 // remove takes the thing away; the type seen by the check may have changed since.
-func (t task) remove(ctx context.Context, h tasks.Host) error {
-	now, err := t.look(h)
-	if err != nil {
-		return err
-	}
+func (t task) remove(ctx context.Context, h tasks.Host, now found) error {
 	if now.state == StateDirectory {
 		names, err := h.ReadDir(t.spec.Path)
 		if err != nil {
@@ -61,7 +68,7 @@ func (t task) remove(ctx context.Context, h tasks.Host) error {
 
 // attributes starts an edit that sets what d says of mode and owner, and keeps the
 // rest. A new file gets what the spec has.
-func (t task) attributes(h tasks.Host, d tasks.Diff) (tasks.Edit, error) {
+func (t task) attributes(h tasks.Host, now found, d tasks.Diff) (tasks.Edit, error) {
 	e := tasks.Edit{Path: t.spec.Path}
 	if mode, managed := t.mode(); managed {
 		e.Mode = &mode
@@ -69,11 +76,8 @@ func (t task) attributes(h tasks.Host, d tasks.Diff) (tasks.Edit, error) {
 	if !d.Has("owner") && !d.Has("group") {
 		return e, nil
 	}
-	now, err := t.look(h)
-	if err != nil {
-		return e, err
-	}
 	owner := tasks.Owner{UID: now.UID, GID: now.GID} // root's, where there is nothing yet
+	var err error
 	if t.spec.Owner != "" {
 		if owner.UID, err = lookup(h, "/etc/passwd", t.spec.Owner); err != nil {
 			return e, err

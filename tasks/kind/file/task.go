@@ -20,6 +20,7 @@ import (
 	"strings"
 
 	"phoenix/tasks"
+	"phoenix/tasks/pve"
 )
 
 // Name of the family in steps and in step IDs.
@@ -52,6 +53,7 @@ func (t task) state() string {
 // found is what is at the path now.
 type found struct {
 	tasks.FileInfo
+	path   string // behind links
 	exists bool
 	state  string
 }
@@ -90,13 +92,13 @@ func (t task) look(h tasks.Host) (found, error) {
 	for range 40 {
 		fi, err := h.Stat(at)
 		if errors.Is(err, fs.ErrNotExist) {
-			return found{}, nil
+			return found{path: at}, mounted(h, at)
 		}
 		if err != nil {
 			return found{}, err
 		}
 		if fi.Mode&fs.ModeSymlink == 0 || t.state() == StateAbsent {
-			return found{FileInfo: fi, exists: true, state: typeName(fi.Mode)}, nil
+			return found{FileInfo: fi, path: at, exists: true, state: typeName(fi.Mode)}, nil
 		}
 		if !path.IsAbs(fi.Target) {
 			fi.Target = path.Dir(at) + "/" + fi.Target
@@ -104,6 +106,19 @@ func (t task) look(h tasks.Host) (found, error) {
 		at = path.Clean(fi.Target)
 	}
 	return found{}, fmt.Errorf("follow %s: the symbolic links go round in a circle", t.spec.Path)
+}
+
+// clusterFiles is Proxmox's file system, which is the same on all nodes of a cluster.
+const clusterFiles = "/etc/pve/"
+
+// mounted fails where that is missing: what it has is not known then, and what is
+// written there is lost under its mount.
+func mounted(h tasks.Host, at string) error {
+	if !strings.HasPrefix(at, clusterFiles) {
+		return nil
+	}
+	_, err := pve.Node(h)
+	return err
 }
 
 func typeName(m fs.FileMode) string {

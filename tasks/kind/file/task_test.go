@@ -167,6 +167,33 @@ func TestFile_failuresSayWhy(t *testing.T) {
 	}
 }
 
+func TestFile_inTheClustersFileSystem(t *testing.T) {
+	here := map[string]string{
+		"/etc/pve/nodes/pve/": "", "/etc/pve/local": "-> nodes/pve", "/etc/pve/old": "x", "/root/link": "-> ../etc/pve/new",
+	}
+	for name, spec := range map[string]string{
+		"a file":                `{"path":"/etc/pve/datacenter.cfg","content":"keyboard: de\n"}`,
+		"a file behind a link":  `{"path":"/root/link","content":"x"}`,
+		"a directory":           `{"path":"/etc/pve/dir","state":"directory"}`,
+		"a file that has to go": `{"path":"/etc/pve/old","state":"absent"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			taskstest.Suite{Kind: file.Kind(), Spec: spec}.WithoutQuorum(t, machine(t, here))
+			if res := taskstest.Run(t, file.Kind(), spec, machine(t, here)); res.Status != tasks.StatusChanged {
+				t.Errorf("with a quorum: %+v", res)
+			}
+			unmounted := machine(t, map[string]string{"/etc/pve/": "", "/root/link": "-> ../etc/pve/new"})
+			if res := taskstest.Check(t, file.Kind(), spec, unmounted); res.Status != tasks.StatusFailed || !strings.Contains(res.Why, "not mounted") {
+				t.Errorf("not mounted: %+v", res)
+			}
+		})
+	}
+	link := `{"path":"/root/gone","state":"absent"}`
+	if res := taskstest.Run(t, file.Kind(), link, machine(t, map[string]string{"/etc/pve/": "", "/root/gone": "-> ../etc/pve/old"})); res.Status != tasks.StatusChanged {
+		t.Errorf("a link that has to go is not in the cluster's file system: %+v", res)
+	}
+}
+
 func TestFile_ownersAreSetByName(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Log("not root: only root can give files away, so the attempt must fail")

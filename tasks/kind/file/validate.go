@@ -62,7 +62,7 @@ func (s *Spec) attrProblems() []tasks.Problem {
 	switch {
 	case any && s.State == StateAbsent:
 		out = append(out, tasks.Problem{Path: "state", Summary: "what is absent has neither mode nor owner"})
-	case any && strings.HasPrefix(s.Path, "/etc/pve/"):
+	case any && strings.HasPrefix(s.Path, clusterFiles):
 		out = append(out, tasks.Problem{Path: "mode", Summary: "the file system of /etc/pve decides modes and owners by itself", Hint: "leave mode, owner and group out"})
 	}
 	return out

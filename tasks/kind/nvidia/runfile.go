@@ -108,9 +108,13 @@ func (t task) runfile(ctx context.Context, h tasks.Host) (string, error) {
 // download fetches with curl, or with wget where there is none: a Proxmox host need not
 // have both.
 func download(ctx context.Context, h tasks.Host, url, to string) error {
-	_, err := tasks.Succeed(ctx, h, tasks.Cmd{Argv: []string{"curl", "--fail", "--location", "--silent", "--show-error", "--retry", "3", "--output", to, "--", url}})
+	_, curl := tasks.Succeed(ctx, h, tasks.Cmd{Argv: []string{"curl", "--fail", "--location", "--silent", "--show-error", "--retry", "3", "--output", to, "--", url}})
+	if !errors.Is(curl, fs.ErrNotExist) {
+		return curl
+	}
+	_, err := tasks.Succeed(ctx, h, tasks.Cmd{Argv: []string{"wget", "--no-verbose", "--tries=3", "--output-document=" + to, "--", url}})
 	if errors.Is(err, fs.ErrNotExist) {
-		_, err = tasks.Succeed(ctx, h, tasks.Cmd{Argv: []string{"wget", "--no-verbose", "--tries=3", "--output-document=" + to, "--", url}})
+		return fmt.Errorf("%w; %w", curl, err)
 	}
 	return err
 }

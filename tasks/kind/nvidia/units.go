@@ -14,6 +14,8 @@ import (
 const (
 	nodesUnit       = "phoenix-nvidia-nodes.service"
 	persistenceUnit = "nvidia-persistenced.service"
+	// byPhoenix is the first line of the units that phoenix writes.
+	byPhoenix = "# Written by phoenix."
 	// controlMinor is the minor number of /dev/nvidiactl.
 	controlMinor = 255
 )
@@ -30,7 +32,7 @@ func nodesText(cards int) string {
 	for i := range cards {
 		fmt.Fprintf(&minors, " -c %d", i)
 	}
-	return `# Written by phoenix.
+	return byPhoenix + `
 [Unit]
 Description=Device nodes of NVIDIA cards, before guests start
 After=systemd-modules-load.service
@@ -50,7 +52,7 @@ WantedBy=multi-user.target
 
 // persistenceText is the daemon's unit where the driver brought none: NVIDIA's installer
 // has only an example of it, in an archive.
-const persistenceText = `# Written by phoenix.
+const persistenceText = byPhoenix + `
 [Unit]
 Description=NVIDIA Persistence Daemon
 Before=pve-guests.service
@@ -161,10 +163,14 @@ func (m machine) makeNodes(ctx context.Context, h tasks.Host) error {
 
 func (m machine) setPersistence(ctx context.Context, h tasks.Host, on bool) error {
 	u := m.persistence.Unit
-	switch {
-	case !u.Exists() && !on:
+	if !u.Exists() && !on {
 		return nil
-	case !u.Exists():
+	}
+	was, ok, err := tasks.ReadIfExists(h, unitFile(persistenceUnit))
+	if err != nil {
+		return err
+	}
+	if ours := ok && strings.HasPrefix(string(was), byPhoenix); !u.Exists() || ours && string(was) != persistenceText {
 		if err := writeUnit(ctx, h, persistenceUnit, persistenceText); err != nil {
 			return err
 		}

@@ -141,23 +141,8 @@ func TestPVEUser_withoutTheClusterFileSystemNothingIsSaid(t *testing.T) {
 	}
 }
 
-// noQuorum shows the link as pmxcfs does in a minority.
-type noQuorum struct{ tasks.Host }
-
-func (h noQuorum) Stat(p string) (tasks.FileInfo, error) {
-	fi, err := h.Host.Stat(p)
-	if p == pve.LocalLink {
-		fi.Mode &^= 0o222
-	}
-	return fi, err
-}
-
 func TestPVEUser_withoutQuorumNothingIsTried(t *testing.T) {
-	rec := taskstest.NewRecorder(noQuorum{machine(t)})
-	res := taskstest.Run(t, pveuser.Kind(), spec, rec)
-	if res.Status != tasks.StatusFailed || !strings.Contains(res.Why, "quorum") || len(rec.Changes()) > 0 {
-		t.Errorf("%+v, did %v", res, rec.Changes())
-	}
+	taskstest.Suite{Kind: pveuser.Kind(), Spec: spec}.WithoutQuorum(t, machine(t))
 }
 
 func TestValidate_namesTheFault(t *testing.T) {

@@ -111,22 +111,7 @@ func TestRootsKeys_withoutTheClusterFileSystemNothingIsSaidOrDone(t *testing.T) 
 }
 
 func TestRootsKeys_withoutQuorumNothingIsWritten(t *testing.T) {
-	rec := taskstest.NewRecorder(noQuorum{machine(t).Host()})
-	res := taskstest.Run(t, user.Kind(), root(t, annKey, false), rec)
-	if res.Status != tasks.StatusFailed || !strings.Contains(res.Why, "quorum") || len(rec.Changes()) > 0 {
-		t.Errorf("%+v, did %v", res, rec.Changes())
-	}
-}
-
-// noQuorum shows the link as pmxcfs does in a minority.
-type noQuorum struct{ tasks.Host }
-
-func (h noQuorum) Stat(p string) (tasks.FileInfo, error) {
-	fi, err := h.Host.Stat(p)
-	if p == "/etc/pve/local" {
-		fi.Mode &^= 0o222
-	}
-	return fi, err
+	taskstest.Suite{Kind: user.Kind(), Spec: root(t, annKey, false)}.WithoutQuorum(t, machine(t).Host())
 }
 
 func TestKeys_whatOthersAddedStaysByteForByte(t *testing.T) {
