@@ -165,8 +165,10 @@ func (s *Section) Description() string {
 	for _, l := range s.lines {
 		l = strings.TrimRight(l, "\r\n")
 		text, comment := strings.CutPrefix(l, "#")
-		if m := optionLine.FindStringSubmatch(l); m != nil && m[1] == "description" {
-			text, comment = m[2], true
+		if strings.HasPrefix(l, "description:") {
+			if m := optionLine.FindStringSubmatch(l); m != nil {
+				text, comment = m[2], true
+			}
 		}
 		if comment {
 			b.WriteString(unescape(text) + "\n")

@@ -103,22 +103,38 @@ func ActiveContainers(h tasks.Host) (map[int]bool, error) {
 
 // ContainerStarts names the present start of each container that runs: the number of
 // its monitor's socket, which another start does not have.
-func ContainerStarts(h tasks.Host) (map[int]string, error) {
-	data, err := h.ReadFile("/proc/net/unix")
+func ContainerStarts(h tasks.Host) (map[int]string, error) { return starts(h, monitors) }
+
+// ContainerStart is the present start of one container; empty when it does not run.
+func ContainerStart(h tasks.Host, ctid int) (string, error) {
+	all, err := starts(h, fmt.Sprintf("%s%d/", monitors, ctid))
+	return all[ctid], err
+}
+
+// monitors is how the names of the monitors' sockets begin.
+const monitors = "@/var/lib/lxc/"
+
+func starts(h tasks.Host, mark string) (map[int]string, error) {
+	data, err := tasks.ReadTable(h, "/proc/net/unix")
 	if err != nil {
 		return nil, fmt.Errorf("find running containers: %w", err)
 	}
-	return parseUnixSockets(data), nil
+	return parseUnixSockets(data, mark), nil
 }
 
-func parseUnixSockets(data []byte) map[int]string {
+// parseUnixSockets looks only at lines with the mark: on a large host there are a
+// thousand others.
+func parseUnixSockets(data []byte, mark string) map[int]string {
 	out := make(map[int]string)
-	for line := range strings.Lines(string(data)) {
-		fields := strings.Fields(line)
+	for line := range bytes.Lines(data) {
+		if !bytes.Contains(line, []byte(mark)) {
+			continue
+		}
+		fields := strings.Fields(string(line))
 		if len(fields) < 8 {
 			continue
 		}
-		id, ok := strings.CutPrefix(fields[7], "@/var/lib/lxc/")
+		id, ok := strings.CutPrefix(fields[7], monitors)
 		id, ok2 := strings.CutSuffix(id, "/command")
 		if n, err := strconv.Atoi(id); ok && ok2 && err == nil {
 			const listening = "00010000"
@@ -136,7 +152,7 @@ type Release struct{ Major, Minor int }
 // ReadRelease reads the version of the installed pve-manager from dpkg's status,
 // the same that pveversion prints after starting Perl.
 func ReadRelease(h tasks.Host) (Release, error) {
-	data, err := h.ReadFile("/var/lib/dpkg/status")
+	data, err := tasks.ReadTable(h, "/var/lib/dpkg/status")
 	if err != nil {
 		return Release{}, fmt.Errorf("find Proxmox VE's version: %w", err)
 	}

@@ -2,7 +2,9 @@ package pve
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 
@@ -101,9 +103,9 @@ func (c StorageCfg) withLocal() StorageCfg {
 // ReadStorageCfg reads the storages of the machine. A missing file means only the
 // implicit "local".
 func ReadStorageCfg(h tasks.Host) (StorageCfg, error) {
-	data, _, err := tasks.ReadIfExists(h, StorageCfgPath)
-	if err != nil {
-		return nil, err
+	data, err := tasks.ReadTable(h, StorageCfgPath)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read %s: %w", StorageCfgPath, err)
 	}
 	return ParseStorageCfg(data)
 }
