@@ -10,7 +10,9 @@
 package guest
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"slices"
 	"strconv"
@@ -87,15 +89,15 @@ func Read(h tasks.Host, ctid int) (*Guest, error) {
 	if !exists {
 		return nil, absent(h, ctid, node)
 	}
-	starts, err := pve.ContainerStarts(h)
+	start, err := pve.ContainerStart(h, ctid)
 	if err != nil {
 		return nil, fmt.Errorf("read container %d: %w", ctid, err)
 	}
-	return &Guest{CTID: ctid, Config: pve.ParseConfig(data), Start: starts[ctid]}, nil
+	return &Guest{CTID: ctid, Config: pve.ParseConfig(data), Start: start}, nil
 }
 
-// List reads all containers of this node, by their number.
-func List(h tasks.Host) ([]*Guest, error) {
+// List reads the containers of this node, by their number, all but the given ones.
+func List(h tasks.Host, but ...int) ([]*Guest, error) {
 	if _, err := pve.Node(h); err != nil {
 		return nil, fmt.Errorf("list containers: %w", err)
 	}
@@ -111,7 +113,7 @@ func List(h tasks.Host) ([]*Guest, error) {
 	for _, name := range names {
 		digits, isConf := strings.CutSuffix(name, ".conf")
 		id, err := strconv.Atoi(digits)
-		if err != nil || !isConf {
+		if err != nil || !isConf || slices.Contains(but, id) {
 			continue
 		}
 		data, exists, err := tasks.ReadIfExists(h, path.Join(dir, name))
@@ -128,9 +130,12 @@ func List(h tasks.Host) ([]*Guest, error) {
 
 // Cluster lists all guests of the cluster by number; none where there is no list.
 func Cluster(h tasks.Host) (map[int]pve.Guest, error) {
-	data, exists, err := tasks.ReadIfExists(h, "/etc/pve/.vmlist")
-	if err != nil || !exists {
-		return nil, err
+	data, err := tasks.ReadTable(h, "/etc/pve/.vmlist")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read /etc/pve/.vmlist: %w", err)
 	}
 	return pve.ParseVMList(data)
 }

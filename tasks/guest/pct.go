@@ -15,8 +15,8 @@ import (
 const maxBackoff = 30 * time.Second
 
 // Pct starts Proxmox's program. A lock that somebody holds for longer than Proxmox
-// waits itself (10 s) is waited for until ctx ends: nothing was done then, so trying
-// again does nothing twice.
+// waits itself (10 s for a container, 60 s for a storage) is waited for until ctx ends:
+// nothing was done then, or pct has taken it back, so trying again does nothing twice.
 func Pct(ctx context.Context, h tasks.Host, ctid int, args ...string) (tasks.Output, error) {
 	cmd := tasks.Cmd{Argv: append([]string{"pct"}, args...)}
 	for wait := time.Second; ; wait = min(2*wait, maxBackoff) {
@@ -34,15 +34,27 @@ func Pct(ctx context.Context, h tasks.Host, ctid int, args ...string) (tasks.Out
 		if !lockTimeout(failed.Stderr) {
 			return out, failed
 		}
-		tasks.Logf(ctx, "container %d: another program holds Proxmox's lock%s; waiting", ctid, Holder(h, ctid))
+		tasks.Logf(ctx, "container %d: another program holds Proxmox's lock%s; waiting", ctid, lockHolder(h, ctid, failed.Stderr))
 		if err := Pause(ctx, wait); err != nil {
-			return out, fmt.Errorf("wait for Proxmox's lock of container %d%s: %w", ctid, Holder(h, ctid), errors.Join(err, failed))
+			return out, fmt.Errorf("wait for Proxmox's lock of container %d%s: %w", ctid, lockHolder(h, ctid, failed.Stderr), errors.Join(err, failed))
 		}
 	}
 }
 
+// lockTimeout tells whether pct gave up waiting for a lock: of a file of the node
+// (lock_file in PVE::Tools), or of the whole cluster (cfs_lock in PVE::Cluster).
 func lockTimeout(text string) bool {
-	return strings.Contains(text, "can't lock file") && strings.Contains(text, "got timeout")
+	return strings.Contains(text, "can't lock file") && strings.Contains(text, "got timeout") ||
+		strings.Contains(text, "cfs-lock") && strings.Contains(text, "got lock request timeout")
+}
+
+// lockHolder names the tasks of Proxmox that may hold the lock which pct speaks of: of
+// the container's own lock the container's task, of a storage's all that are active.
+func lockHolder(h tasks.Host, ctid int, said string) string {
+	if strings.Contains(said, "/pve-config-") {
+		return Holder(h, ctid)
+	}
+	return named(active(h))
 }
 
 // commandError holds the end of what pct said. Its reasons are on stderr, but what
@@ -74,23 +86,49 @@ func Pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Holder names the task of Proxmox that works on the container, from its list of
-// active tasks: a line "UPID" or "UPID 0|1" is one that has not ended. The form is
-// UPID:NODE:PID:PSTART:STARTTIME:TYPE:ID:USER: (pve-common 8.3.8).
+// Holder names the task of Proxmox that works on the container.
 func Holder(h tasks.Host, ctid int) string {
+	var own []upid
+	for _, u := range active(h) {
+		if u.id == strconv.Itoa(ctid) {
+			own = append(own, upid{kind: u.kind, user: u.user})
+		}
+	}
+	return named(own)
+}
+
+// upid is a task of Proxmox: what it does, to which guest, and for whom.
+type upid struct{ kind, id, user string }
+
+// active reads Proxmox's list of active tasks, in which a line "UPID" or "UPID 0|1" is
+// one that has not ended. The form is UPID:NODE:PID:PSTART:STARTTIME:TYPE:ID:USER:
+// (pve-common 8.3.8).
+func active(h tasks.Host) []upid {
 	data, err := h.ReadFile("/var/log/pve/tasks/active")
 	if err != nil {
-		return ""
+		return nil
 	}
+	var out []upid
 	for line := range strings.Lines(string(data)) {
 		words := strings.Fields(line)
 		if len(words) == 0 || len(words) > 2 {
 			continue
 		}
-		p := strings.Split(words[0], ":")
-		if len(p) >= 8 && p[0] == "UPID" && p[6] == strconv.Itoa(ctid) {
-			return fmt.Sprintf(" (%s, started by %s)", p[5], p[7])
+		if p := strings.Split(words[0], ":"); len(p) >= 8 && p[0] == "UPID" {
+			out = append(out, upid{kind: p[5], id: p[6], user: p[7]})
 		}
 	}
-	return ""
+	return out
+}
+
+// named is " (vzcreate 901, started by root@pam)", or nothing where there is no task.
+func named(list []upid) string {
+	var words []string
+	for _, u := range list {
+		words = append(words, strings.TrimSpace(u.kind+" "+u.id)+", started by "+u.user)
+	}
+	if len(words) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(words, "; ") + ")"
 }

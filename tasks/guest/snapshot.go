@@ -1,12 +1,16 @@
 package guest
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"phoenix/tasks"
 	"phoenix/tasks/pve"
 )
 
@@ -101,4 +105,119 @@ func (g *Guest) Blockers(cfg pve.StorageCfg, name string) []string {
 		out = append(out, s.Name)
 	}
 	return out
+}
+
+// Sort is one of the sorts of snapshots that phoenix takes by itself. The name of one
+// has the time after it.
+type Sort string
+
+// The sorts.
+const (
+	// SortManual is what `phoenix snapshot create` takes where no name is given.
+	SortManual Sort = "phoenix-"
+	// SortBefore is taken before a container is changed.
+	SortBefore Sort = "phoenix-before-"
+	// SortChanged is taken after a container was changed.
+	SortChanged Sort = "phoenix-changed-"
+)
+
+// Created is the name of the snapshot of a container that phoenix has just made.
+const Created = "phoenix-created"
+
+// timed is the time in the name of a snapshot, and a number where it is not the first
+// of its second.
+var timed = regexp.MustCompile(`^\d{8}-\d{6}(-\d+)?$`)
+
+// Named tells whether a snapshot's name is one of the sort's.
+func (s Sort) Named(name string) bool {
+	rest, ok := strings.CutPrefix(name, string(s))
+	return ok && timed.MatchString(rest)
+}
+
+// Name is the name of a snapshot of the sort that is taken at a time.
+func (s Sort) Name(now time.Time) string { return string(s) + now.UTC().Format("20060102-150405") }
+
+// Description marks a snapshot as phoenix's own. One without the mark was made by a
+// person, whatever its name.
+func (s Sort) Description() string { return "taken by phoenix (" + strings.Trim(string(s), "-") + ")" }
+
+// Surplus lists the oldest snapshots of a sort that are more than keep, the oldest
+// first. Only those are among them that are phoenix's by name and by description, and
+// that Proxmox has finished.
+func (g *Guest) Surplus(sort Sort, keep int) []Snapshot {
+	own := slices.DeleteFunc(g.Snapshots(), func(s Snapshot) bool {
+		return !sort.Named(s.Name) || s.Description != sort.Description() || s.Incomplete
+	})
+	return own[:max(0, len(own)-keep)]
+}
+
+// TakeSnapshot takes a snapshot and sees it there.
+func TakeSnapshot(ctx context.Context, h tasks.Host, ctid int, name, description string) error {
+	args := []string{"snapshot", strconv.Itoa(ctid), name}
+	if description != "" {
+		args = append(args, "--description", description)
+	}
+	return snapshots(ctx, h, ctid, name, args, true)
+}
+
+// DeleteSnapshot takes a snapshot away and sees it gone.
+func DeleteSnapshot(ctx context.Context, h tasks.Host, ctid int, name string) error {
+	return snapshots(ctx, h, ctid, name, []string{"delsnapshot", strconv.Itoa(ctid), name}, false)
+}
+
+func snapshots(ctx context.Context, h tasks.Host, ctid int, name string, args []string, wanted bool) error {
+	doing := fmt.Sprintf("take away snapshot %s of container %d", name, ctid)
+	if wanted {
+		doing = fmt.Sprintf("take snapshot %s of container %d", name, ctid)
+	}
+	out, err := Pct(ctx, h, ctid, args...)
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	g, err := Read(h, ctid)
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	if _, there, unfinished := g.Snapshot(name); there != wanted || unfinished != nil {
+		return NotDone(out, args, "%s", doing)
+	}
+	return nil
+}
+
+// GoBack stops the container, by force after the given seconds, puts it back to the
+// snapshot and sees it there. With start it is started then, also when it could not be
+// put back. back tells whether it was put back.
+func GoBack(ctx context.Context, h tasks.Host, ctid int, name string, seconds int, start bool) (back bool, err error) {
+	active, err := pve.ActiveContainers(h)
+	if err == nil && active[ctid] {
+		err = Stop(ctx, h, ctid, seconds, true)
+	}
+	if err != nil {
+		return false, fmt.Errorf("roll back container %d: %w", ctid, err)
+	}
+	failed := rollback(ctx, h, ctid, name)
+	if !start {
+		return failed == nil, failed
+	}
+	if err := Start(ctx, h, ctid); err != nil {
+		return failed == nil, errors.Join(failed, fmt.Errorf("container %d was stopped for a rollback and is stopped now: %w", ctid, err))
+	}
+	return failed == nil, failed
+}
+
+// rollback puts the stopped container back and sees it there.
+func rollback(ctx context.Context, h tasks.Host, ctid int, name string) error {
+	args := []string{"rollback", strconv.Itoa(ctid), name}
+	out, err := Pct(ctx, h, ctid, args...)
+	if err != nil {
+		return fmt.Errorf("roll back container %d: %w", ctid, err)
+	}
+	g, err := Read(h, ctid)
+	if err != nil {
+		return fmt.Errorf("roll back container %d: %w", ctid, err)
+	}
+	if s, _, err := g.Snapshot(name); err != nil || !s.Current {
+		return NotDone(out, args, "roll back container %d: it has not gone back to %s", ctid, name)
+	}
+	return nil
 }

@@ -18,53 +18,125 @@ func (g *Guest) Next() map[string]string {
 	return g.Config.Head().With(g.Config.Pending()).Values()
 }
 
-// Startable looks for what is known to keep a container with these options from
-// starting: bridges, directories and devices of the host that are not there, and an MTU
-// that is larger than that of its bridge.
-func Startable(h tasks.Host, options map[string]string) error {
-	if err := BridgesExist(h, bridges(options)); err != nil {
+// Obstacle is something that keeps a container from starting.
+type Obstacle struct {
+	// Option of the container that it is about: "mp0", "lxc.idmap".
+	Option string
+	// Err says what it is.
+	Err error
+	// Mend says how to mend it; it may be empty.
+	Mend string
+	// Unknown says that it could not be told whether there is one.
+	Unknown bool
+}
+
+// Startable is the first of the obstacles; nil where none is known.
+func Startable(h tasks.Host, options map[string]string, raw []pve.RawOption) error {
+	list, err := Obstacles(h, options, raw)
+	if err != nil || len(list) == 0 {
 		return err
 	}
-	if err := MTUsFit(h, options); err != nil {
-		return err
+	return list[0].Err
+}
+
+// Obstacles looks for everything that is known to keep a container with these options
+// from starting now: bridges, directories, storages, volumes, devices and scripts of the
+// host that are not there, an MTU that is larger than that of its bridge, users that it
+// may not have, a profile that is not loaded.
+func Obstacles(h tasks.Host, options map[string]string, raw []pve.RawOption) ([]Obstacle, error) {
+	cfg, err := pve.ReadStorageCfg(h)
+	if err != nil {
+		return nil, err
 	}
-	for _, key := range pve.IndexedKeys(options, "mp") {
-		p, err := pve.ParsePropertyString(options[key], "volume")
-		if err != nil {
-			return err
+	node, err := pve.Node(h)
+	if err != nil {
+		return nil, err
+	}
+	s := starter{host: h, options: options, raw: raw, storages: cfg, node: node}
+	s.interfaces()
+	s.mounts()
+	s.devices()
+	s.rawMounts()
+	s.hookscript()
+	s.users()
+	s.profile()
+	return s.found, nil
+}
+
+// starter looks for the obstacles of one container.
+type starter struct {
+	host     tasks.Host
+	options  map[string]string
+	raw      []pve.RawOption
+	storages pve.StorageCfg
+	node     string
+	found    []Obstacle
+}
+
+// add notes an obstacle.
+func (s *starter) add(option, mend, format string, args ...any) {
+	s.found = append(s.found, Obstacle{Option: option, Mend: mend, Err: fmt.Errorf("look at "+option+": "+format, args...)})
+}
+
+// there tells whether a path of the host is there, and notes where that cannot be told.
+func (s *starter) there(option, name string) bool {
+	_, err := s.host.Stat(name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.found = append(s.found, Obstacle{Option: option, Unknown: true, Err: fmt.Errorf("look at %s: %w", option, err)})
+	}
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+func (s *starter) interfaces() {
+	for _, key := range pve.IndexedKeys(s.options, "net") {
+		one := map[string]string{key: s.options[key]}
+		if err := BridgesExist(s.host, bridges(one)); err != nil {
+			s.found = append(s.found, Obstacle{Option: key, Err: err, Mend: "make the bridge, or give the interface another one"})
+		} else if err := MTUsFit(s.host, one); err != nil {
+			s.found = append(s.found, Obstacle{Option: key, Err: err, Mend: "lower the mtu of the interface, or raise that of the bridge"})
 		}
-		dir, _ := p.Get("volume")
-		if !strings.HasPrefix(dir, "/") {
+	}
+}
+
+func (s *starter) mounts() {
+	for _, key := range append([]string{"rootfs"}, pve.IndexedKeys(s.options, "mp")...) {
+		p, err := pve.ParsePropertyString(s.options[key], "volume")
+		if err != nil {
+			s.add(key, "", "%w", err)
 			continue
 		}
-		if _, err := h.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("look at %s: directory %s is not there on the host", key, dir)
+		source, _ := p.Get("volume")
+		switch volume, ok := pve.ParseVolumeID(source); {
+		case ok:
+			s.volume(key, volume)
+		case strings.HasPrefix(source, "/") && !s.there(key, source):
+			s.add(key, "make the directory, or mount what has it", "directory %s is not there on the host", source)
 		}
 	}
-	return devicesExist(h, options)
 }
 
 // MadeAtBoot ends an error about device nodes of a card that are not there.
 const MadeAtBoot = "; nvidia.device_nodes in the hypervisor's configuration has them made at boot"
 
-// devicesExist looks for the devices of a container, without which it does not start.
-func devicesExist(h tasks.Host, options map[string]string) error {
-	for _, key := range pve.IndexedKeys(options, "dev") {
-		p, err := pve.ParsePropertyString(options[key], "path")
+// devices looks for the devices of a container, without which it does not start.
+func (s *starter) devices() {
+	for _, key := range pve.IndexedKeys(s.options, "dev") {
+		p, err := pve.ParsePropertyString(s.options[key], "path")
 		node, ok := p.Get("path")
-		if err != nil || !ok {
-			continue // Proxmox says what is wrong with it
-		}
-		switch _, err := h.Stat(node); {
-		case errors.Is(err, fs.ErrNotExist) && gpu.IsNode(node):
-			return fmt.Errorf("look at %s: the host has no %s%s", key, node, MadeAtBoot)
-		case errors.Is(err, fs.ErrNotExist):
-			return fmt.Errorf("look at %s: the host has no device %s", key, node)
-		case err != nil:
-			return fmt.Errorf("look at %s: %w", key, err)
+		switch {
+		case err != nil || !ok: // Proxmox says what is wrong with it
+		case s.there(key, node):
+		case gpu.IsNode(node):
+			s.add(key, "", "the host has no %s%s", node, MadeAtBoot)
+		default:
+			s.add(key, "load the driver of the device, or take the option out", "the host has no device %s", node)
 		}
 	}
-	return nil
+	features, err := pve.ParsePropertyString(s.options["features"], "")
+	fuse, _ := features.Get("fuse")
+	if on, _ := pve.ParseBool(fuse); err == nil && on && !s.there("features", "/dev/fuse") {
+		s.add("features", "load the module fuse", "fuse=1 needs /dev/fuse, which the host does not have")
+	}
 }
 
 // BridgesExist refuses a bridge that the host does not have. Proxmox finds out too

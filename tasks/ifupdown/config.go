@@ -37,12 +37,28 @@ type placed struct {
 
 // Read reads Main, where there is one, and what it sources.
 func Read(h tasks.Host) (*Config, error) {
-	c := &Config{}
 	data, _, err := tasks.ReadIfExists(h, Main)
 	if err != nil {
 		return nil, err
 	}
+	c := &Config{}
 	return c, c.add(h, Main, data)
+}
+
+// ReadNext reads what the next boot finds: Pending in the place of Main, where there is
+// one. It fails where there is neither.
+func ReadNext(h tasks.Host) (*Config, error) {
+	at := Pending
+	data, there, err := tasks.ReadIfExists(h, at)
+	if err == nil && !there {
+		at = Main
+		data, err = h.ReadFile(at)
+	}
+	if err != nil {
+		return nil, err
+	}
+	c := &Config{}
+	return c, c.add(h, at, data)
 }
 
 func (c *Config) add(h tasks.Host, at string, data []byte) error {

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"phoenix/tasks"
-	"phoenix/tasks/dropin"
 	"phoenix/tasks/modprobe"
 )
 
@@ -23,7 +22,7 @@ func (t task) checkModules(h tasks.Host, f *found) error {
 	if err != nil {
 		return err
 	}
-	atBoot, err := loadedAtBoot(h)
+	atBoot, err := modprobe.AtBoot(h)
 	if err != nil {
 		return err
 	}
@@ -38,24 +37,6 @@ func (t task) checkModules(h tasks.Host, f *found) error {
 
 func moduleState(now, boot bool) string {
 	return map[bool]string{true: "loaded", false: "not loaded"}[now] + ", " + map[bool]string{true: "at boot", false: "not at boot"}[boot]
-}
-
-// loadedAtBoot reads what systemd-modules-load loads. Debian's /etc/modules is a link
-// in that folder.
-func loadedAtBoot(h tasks.Host) (map[string]bool, error) {
-	files, err := dropin.Read(h, ".conf", dropin.Folders("modules-load.d")...)
-	if err != nil {
-		return nil, err
-	}
-	out := make(map[string]bool)
-	for _, f := range files {
-		for line := range strings.Lines(string(f.Data)) {
-			if line = strings.TrimSpace(line); line != "" && line[0] != '#' && line[0] != ';' {
-				out[modprobe.Canonical(line)] = true
-			}
-		}
-	}
-	return out, nil
 }
 
 // applyModules loads first: a module that does not exist is not put into a file that
@@ -83,7 +64,7 @@ func (t task) applyModules(ctx context.Context, h tasks.Host, d tasks.Diff) erro
 }
 
 func addToBoot(ctx context.Context, h tasks.Host, modules []string) error {
-	listed, err := loadedAtBoot(h)
+	listed, err := modprobe.AtBoot(h)
 	if err != nil {
 		return err
 	}
