@@ -149,8 +149,9 @@ func (r Rule) String() string {
 }
 
 // Canonical is the rule with every value in one way of writing it: lists sorted,
-// addresses without needless prefixes, names of sets and groups in lower case.
+// addresses without needless prefixes, names of sets, groups and macros in lower case.
 func (r Rule) Canonical() Rule {
+	r.Macro = strings.ToLower(r.Macro)
 	r.Source, r.Dest = CanonicalAddresses(r.Source), CanonicalAddresses(r.Dest)
 	r.Proto, r.Log, r.ICMPType = strings.ToLower(r.Proto), strings.ToLower(r.Log), strings.ToLower(r.ICMPType)
 	r.Dport, r.Sport = sortedList(r.Dport), sortedList(r.Sport)

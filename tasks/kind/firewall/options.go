@@ -7,12 +7,8 @@ import (
 	"strconv"
 	"strings"
 
-	"phoenix/tasks/pve"
+	"phoenix/tasks/ruleset"
 )
-
-// option is one option of a file that is managed: where it stands in the spec, its
-// name for Proxmox, what is wanted, and what its absence means.
-type option struct{ path, key, want, absent string }
 
 // format tells whether a value can be one of an option, and how it looks.
 type format struct {
@@ -27,12 +23,7 @@ func flagFormat() format { return format{matches(`^[01]$`), `"0" or "1"`} }
 func numberFormat() format { return format{matches(`^[0-9]{1,10}$`), "a number in quotes"} }
 
 func levelFormat() format {
-	return format{func(s string) bool { return slices.Contains(levels(), s) }, strings.Join(levels(), ", ")}
-}
-
-// levels of the log (pve-firewall 5.1).
-func levels() []string {
-	return []string{"emerg", "alert", "crit", "err", "warning", "notice", "info", "debug", "nolog"}
+	return format{func(s string) bool { return slices.Contains(ruleset.Levels(), s) }, strings.Join(ruleset.Levels(), ", ")}
 }
 
 // clusterFormats are the options of cluster.fw that have no key of their own.
@@ -73,49 +64,21 @@ func atLeast(n int) func(string) bool {
 }
 
 // options are the managed ones, in a stable order.
-func (c *Cluster) options() []option {
-	var out []option
-	if c.Enabled != nil {
-		want := map[bool]string{true: "1", false: "0"}[*c.Enabled]
-		out = append(out, option{"enabled", "enable", want, "0"})
-	}
-	for _, p := range []option{
-		{"policy_in", "policy_in", c.PolicyIn, "DROP"},
-		{"policy_out", "policy_out", c.PolicyOut, "ACCEPT"},
-		{"policy_forward", "policy_forward", c.PolicyForward, "ACCEPT"},
-	} {
-		if p.want != "" {
-			out = append(out, p)
-		}
-	}
+func (c *Cluster) options() []ruleset.Option {
+	out := ruleset.Switch(nil, "enabled", "enable", c.Enabled, "0")
+	out = ruleset.Texts(out, []ruleset.Option{
+		{Path: "policy_in", Key: "policy_in", Want: c.PolicyIn, Absent: "DROP"},
+		{Path: "policy_out", Key: "policy_out", Want: c.PolicyOut, Absent: "ACCEPT"},
+		{Path: "policy_forward", Key: "policy_forward", Want: c.PolicyForward, Absent: "ACCEPT"},
+	}...)
 	return append(out, named(c.Options, map[string]string{"ebtables": "1"})...)
 }
 
 // named are options that are written with Proxmox's own names.
-func named(values, absent map[string]string) []option {
-	var out []option
+func named(values, absent map[string]string) []ruleset.Option {
+	var out []ruleset.Option
 	for _, k := range slices.Sorted(maps.Keys(values)) {
-		out = append(out, option{"options." + k, k, values[k], absent[k]})
+		out = append(out, ruleset.Option{Path: "options." + k, Key: k, Want: values[k], Absent: absent[k]})
 	}
 	return out
-}
-
-// canonical is a value of an option in one way of writing it.
-func canonical(key, value string) string {
-	switch {
-	case key == "log_ratelimit":
-		parts := pve.SplitSet(value)
-		for i, p := range parts {
-			if !strings.Contains(p, "=") {
-				parts[i] = "enable=" + p
-			}
-		}
-		slices.Sort(parts)
-		return strings.Join(parts, ",")
-	case key == "enable" && value != "1":
-		return "0" // Proxmox takes a time for "on until then", and that has passed
-	case strings.HasPrefix(key, "policy_"):
-		return strings.ToUpper(value)
-	}
-	return value
 }

@@ -1,5 +1,7 @@
 package firewall
 
+import "phoenix/tasks/ruleset"
+
 // Spec is Proxmox's firewall of the cluster, of the host, or of both.
 type Spec struct {
 	// Cluster is /etc/pve/firewall/cluster.fw; nil is not managed.
@@ -33,9 +35,9 @@ type Cluster struct {
 	// IPSets are sets of addresses, by name, compared as sets. Others are left alone.
 	IPSets map[string][]string `json:"ipsets,omitempty"`
 	// Groups are security groups, by name. Others are left alone.
-	Groups map[string][]Rule `json:"groups,omitempty"`
+	Groups map[string][]ruleset.Rule `json:"groups,omitempty"`
 	// Rules stand before all others of the file, in this order.
-	Rules []Rule `json:"rules,omitempty"`
+	Rules []ruleset.Rule `json:"rules,omitempty"`
 }
 
 // Host is what one node has for itself.
@@ -43,34 +45,5 @@ type Host struct {
 	// Options by Proxmox's own names. What is not named is not managed.
 	Options map[string]string `json:"options,omitempty"`
 	// Rules stand before all others of the file, in this order.
-	Rules []Rule `json:"rules,omitempty"`
-}
-
-// Rule is one rule.
-type Rule struct {
-	// Type is "in", "out", "forward" or "group".
-	Type string `json:"type"`
-	// Action is ACCEPT, DROP or REJECT; of a group, its name.
-	Action string `json:"action"`
-	// Macro is Proxmox's name for a service: "SSH".
-	Macro string `json:"macro,omitempty"`
-	// Iface is an interface; empty for all.
-	Iface string `json:"iface,omitempty"`
-	// Source and Dest are addresses, networks, ranges with commas between them, an
-	// alias, or a set: "+management". Empty for all.
-	Source string `json:"source,omitempty"`
-	Dest   string `json:"dest,omitempty"`
-	// Proto is a protocol: "tcp".
-	Proto string `json:"proto,omitempty"`
-	// Dport and Sport are ports: "22", "8000:8010,https". They need a protocol.
-	Dport string `json:"dport,omitempty"`
-	Sport string `json:"sport,omitempty"`
-	// ICMPType is a type of ICMP by name or number.
-	ICMPType string `json:"icmp_type,omitempty"`
-	// Log is the level that matches are logged with; empty for not at all.
-	Log string `json:"log,omitempty"`
-	// Enabled says whether the rule has an effect; nil means true.
-	Enabled *bool `json:"enabled,omitempty"`
-	// Comment is shown beside the rule.
-	Comment string `json:"comment,omitempty"`
+	Rules []ruleset.Rule `json:"rules,omitempty"`
 }

@@ -359,6 +359,12 @@ func TestFirewall_withoutTheClusterFileSystemNothingIsSaid(t *testing.T) {
 	}
 }
 
+func TestFirewall_withoutQuorumNothingIsTried(t *testing.T) {
+	for _, spec := range []string{clusterSpec, hostSpec} {
+		taskstest.Suite{Kind: firewall.Kind(), Spec: spec}.WithoutQuorum(t, machine(t))
+	}
+}
+
 func TestFirewall_onTheSimulatedHost(t *testing.T) {
 	m, err := sim.New(t.TempDir(), "pve", sim.Options{Seed: 3})
 	if err != nil {

@@ -14,36 +14,8 @@ import (
 
 	"phoenix/tasks"
 	"phoenix/tasks/fwfile"
+	"phoenix/tasks/ruleset"
 )
-
-// mark begins the comment of each rule that is ours. Proxmox's writers keep the
-// comment of a rule, and of nothing else.
-const mark = "phoenix"
-
-// managementComment is the comment of the rule that keeps people in.
-const managementComment = mark + ": keeps SSH and the web interface reachable"
-
-// marked is the comment that a rule of the configuration gets.
-func marked(comment string) string {
-	if comment == "" {
-		return mark
-	}
-	return mark + ": " + comment
-}
-
-func ours(r fwfile.Rule) bool {
-	return r.Comment == mark || strings.HasPrefix(r.Comment, mark+": ")
-}
-
-func isManagement(r fwfile.Rule) bool { return r.Comment == managementComment }
-
-// line is the rule as the file has it.
-func (r Rule) line(comment string) fwfile.Rule {
-	return fwfile.Rule{
-		Disabled: r.Enabled != nil && !*r.Enabled, Type: strings.ToUpper(r.Type), Macro: r.Macro, Action: r.Action, Iface: r.Iface,
-		Source: r.Source, Dest: r.Dest, Proto: r.Proto, Dport: r.Dport, Sport: r.Sport, Log: r.Log, ICMPType: r.ICMPType, Comment: comment,
-	}
-}
 
 func (s *Spec) waived() bool { return s.KeepManagementOpen != nil && !*s.KeepManagementOpen }
 
@@ -68,7 +40,7 @@ func (s *Spec) management(ctx context.Context, h tasks.Host, file *fwfile.File) 
 			from = append(from, peer.String())
 		}
 	}
-	rule := fwfile.Rule{Type: "IN", Action: "ACCEPT", Proto: "tcp", Dport: ports, Comment: managementComment}
+	rule := fwfile.Rule{Type: "IN", Action: "ACCEPT", Proto: "tcp", Dport: ports, Comment: ruleset.ManagementComment}
 	if len(from) == 0 {
 		return []fwfile.Rule{rule.Canonical()}, nil
 	}
@@ -90,11 +62,11 @@ func withPortsOf(file *fwfile.File, ports string) string {
 		all[p] = true
 	}
 	for _, r := range file.Rules() {
-		if !isManagement(r) {
+		if !ruleset.IsManagement(r) {
 			continue
 		}
 		for p := range strings.SplitSeq(r.Dport, ",") {
-			if port(p) > 0 {
+			if ruleset.Port(p) > 0 {
 				all[p] = true
 			}
 		}
@@ -105,14 +77,14 @@ func withPortsOf(file *fwfile.File, ports string) string {
 // openTo is whom the present rules let in, and whether that is everybody.
 func openTo(file *fwfile.File) (from []string, any bool) {
 	for _, r := range file.Rules() {
-		if !isManagement(r) {
+		if !ruleset.IsManagement(r) {
 			continue
 		}
 		if r.Source == "" {
 			return nil, true
 		}
 		for s := range strings.SplitSeq(r.Source, ",") {
-			if _, err := parsePrefix(s); err == nil {
+			if _, err := ruleset.ParsePrefix(s); err == nil {
 				from = append(from, s)
 			}
 		}
@@ -128,7 +100,7 @@ func peerOf(ctx context.Context) (netip.Addr, bool) {
 
 func covers(networks []string, a netip.Addr) bool {
 	return slices.ContainsFunc(networks, func(s string) bool {
-		p, err := parsePrefix(s)
+		p, err := ruleset.ParsePrefix(s)
 		return err == nil && p.Contains(a)
 	})
 }
@@ -191,5 +163,5 @@ func sshdPort(line string) (string, bool) {
 			found = strconv.Itoa(int(a.Port()))
 		}
 	}
-	return found, port(found) > 0
+	return found, ruleset.Port(found) > 0
 }
