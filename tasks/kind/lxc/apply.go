@@ -23,6 +23,11 @@ type applier struct {
 	restart bool
 	// down is set while a container that is to run is stopped for its changes.
 	down bool
+	// fresh tells that the container was made just now; changed, that one that was there
+	// gets changes that a snapshot knows.
+	fresh, changed bool
+	// net is what it can go back to; nil where no snapshot was taken.
+	net *net
 }
 
 // read returns the state and the differences that are to be mended.
@@ -47,19 +52,24 @@ func (a *applier) read() (*found, []finding, error) {
 // that nothing has to wait for a restart; what is to run is started after all changes,
 // and what the container is made for, a snapshot of it, is taken last.
 func (a *applier) run(ctx context.Context) error {
-	steps := []func(context.Context) error{
-		a.directories, a.stop, a.giveWay, a.revert, a.unprotect, a.set, a.resize, a.raw, a.protect, a.withoutGPUs, a.convert, a.restartOrStart, a.snapshot, a.refused,
+	err := a.each(ctx, a.strays, a.catch, a.directories, a.stop, a.giveWay, a.revert, a.unprotect, a.set, a.resize, a.raw, a.protect, a.withoutGPUs, a.convert, a.up)
+	switch {
+	case err != nil && a.fresh:
+		return a.task.unmake(ctx, a.host, a.stopped(err))
+	case err != nil:
+		return a.fallBack(ctx, err)
 	}
+	return a.each(ctx, a.snapshot, a.keep, a.refused)
+}
+
+// each takes the steps until one fails.
+func (a *applier) each(ctx context.Context, steps ...func(context.Context) error) error {
 	for _, step := range steps {
-		err := step(ctx)
-		if err != nil && a.down {
-			return fmt.Errorf("container %d was stopped for a restart and is stopped now: %w", a.task.spec.CTID, err)
-		}
-		if err != nil {
-			return err
-		}
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("change container %d: %w", a.task.spec.CTID, err)
+		}
+		if err := step(ctx); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -211,39 +221,9 @@ func (a *applier) resize(ctx context.Context) error {
 		if err := a.verify(out, args, []finding{x}); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// raw edits the raw options in the file, for which pct has no command. The file is
-// read again under Proxmox's own lock, and every other byte of it stays.
-func (a *applier) raw(ctx context.Context) error {
-	f, found, err := a.read()
-	if err != nil || !slices.ContainsFunc(found, func(x finding) bool { return x.op == opRaw }) {
-		return err
-	}
-	id := a.task.spec.CTID
-	edit := tasks.Edit{Verb: tasks.VerbPut, Path: confPath(id), Lock: lockPath(id), Update: func(old []byte) ([]byte, error) {
-		if old == nil {
-			return nil, errors.New("the configuration has gone")
+		if err := a.stageSize(ctx, x.key); err != nil {
+			return err
 		}
-		c := pve.ParseConfig(old)
-		if lock, ok := c.Head().Get("lock"); ok {
-			return nil, a.task.locked(lock)
-		}
-		want, err := a.task.spec.wantRaw(c.Head().Raw())
-		if err != nil {
-			return nil, err
-		}
-		err = c.Head().SetRaw(want)
-		return c.Bytes(), err
-	}}
-	if err := a.task.noteStart(ctx, a.host, f); err != nil {
-		return err
 	}
-	if err := a.host.Write(ctx, edit); err != nil {
-		return fmt.Errorf("write raw options of container %d%s: %w", id, guest.Holder(a.host, a.task.spec.CTID), err)
-	}
-	a.restart = f.running
 	return nil
 }

@@ -37,6 +37,9 @@ func assign(found []finding, base, now values) (set map[string]string, deletes [
 			strs[f.key] = p
 		case f.op == opSet && f.value == "" && f.key != "description":
 			deletes = append(deletes, f.key)
+		case f.op == opSet && f.key == "description":
+			_, ours := splitDescription(base[f.key])
+			set[f.key] = joinDescription(f.value, ours...)
 		case f.op == opSet:
 			set[f.key] = f.value
 		}

@@ -21,7 +21,7 @@ func TestEachPropertyIsSentAlone(t *testing.T) {
 		call   string
 	}{
 		"name":             {`"name":"web2.lan"`, "name", tasks.EffectLive, set("--hostname web2.lan")},
-		"description":      {`"description":"a\nb"`, "description", tasks.EffectLive, set("--description a\nb")},
+		"description":      {`"description":"a\nb"`, "description", tasks.EffectLive, set("--description a\nb\n" + fromTemplate)},
 		"tags":             {`"tags":["Web","prod","web"]`, "tags", tasks.EffectLive, set("--tags prod;web")},
 		"memory":           {`"memory_mb":1024`, "memory_mb", tasks.EffectLive, set("--memory 1024")},
 		"swap":             {`"swap_mb":0`, "swap_mb", tasks.EffectLive, set("--swap 0")},
@@ -35,6 +35,10 @@ func TestEachPropertyIsSentAlone(t *testing.T) {
 		"protection":       {`"protection":true`, "protection", tasks.EffectLive, set("--protection 1")},
 		"keyctl":           {`"pct_options":{"keyctl":true}`, "pct_options.keyctl", tasks.EffectRestart, set("--features keyctl=1,nesting=1")},
 		"nesting off":      {`"pct_options":{"nesting":false}`, "pct_options.nesting", tasks.EffectRestart, set("--delete features")},
+		"writable /sys":    {`"pct_options":{"force_rw_sys":true}`, "pct_options.force_rw_sys", tasks.EffectRestart, set("--features force_rw_sys=1,nesting=1")},
+		"architecture":     {`"arch":"i386"`, "arch", tasks.EffectRestart, set("--arch i386")},
+		"root's options":   {`"rootfs":{"mount_options":["nosuid","noatime"]}`, "rootfs.mount_options", tasks.EffectRestart, set("--rootfs local-lvm:vm-900-disk-0,mountoptions=noatime;nosuid,size=4G")},
+		"root without ACL": {`"rootfs":{"acl":false}`, "rootfs.acl", tasks.EffectRestart, set("--rootfs local-lvm:vm-900-disk-0,acl=0,size=4G")},
 		"mount types":      {`"pct_options":{"mount":["nfs","cifs"]}`, "pct_options.mount", tasks.EffectRestart, set("--features mount=cifs;nfs,nesting=1")},
 		"name servers":     {`"nameserver":"1.1.1.1;9.9.9.9"`, "nameserver", tasks.EffectRestart, set("--nameserver 1.1.1.1 9.9.9.9")},
 		"search domain":    {`"searchdomain":"lan"`, "searchdomain", tasks.EffectRestart, set("--searchdomain lan")},
@@ -52,6 +56,14 @@ func TestEachPropertyIsSentAlone(t *testing.T) {
 			set("--net0 name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:00:0B,ip=dhcp,tag=7,type=veth")},
 		"a second interface": {`"network_config":[{"name":"lan1","bridge":"vmbr1","ip6":"auto"}]`, "network_config.lan1", tasks.EffectLive,
 			set("--net1 name=lan1,bridge=vmbr1,ip6=auto")},
+		"trunks": {`"network_config":{"name":"eth0","trunks":[30,4,30]}`, "network_config.eth0.trunks", tasks.EffectLive,
+			set("--net0 name=eth0,bridge=vmbr0,hwaddr=" + mac + ",ip=dhcp,tag=7,trunks=4;30,type=veth")},
+		"options of a volume": {`"volumes":[{"storage":"local-lvm","size_gb":1,"container_path":"/data","mount_options":["noatime"]}]`,
+			"volumes./data.mount_options", tasks.EffectRestart, set("--mp0 local-lvm:vm-900-disk-1,mp=/data,mountoptions=noatime,size=1G")},
+		"a volume that is not replicated": {`"volumes":[{"storage":"local-lvm","size_gb":1,"container_path":"/data","replicate":false}]`,
+			"volumes./data.replicate", tasks.EffectRestart, set("--mp0 local-lvm:vm-900-disk-1,mp=/data,replicate=0,size=1G")},
+		"a shared mount": {`"mount_points":[{"host_path":"/srv","container_path":"/host","shared":true,"replicate":false,"mount_options":["nodev"]}]`,
+			"mount_points./host", tasks.EffectLive, set("--mp1 /srv,mp=/host,mountoptions=nodev,replicate=0,shared=1")},
 		"a mount":      {`"mount_points":[{"host_path":"/srv","container_path":"/host"}]`, "mount_points./host", tasks.EffectLive, set("--mp1 /srv,mp=/host")},
 		"a volume":     {`"volumes":[{"storage":"local-lvm","size_gb":1.5,"container_path":"/db"}]`, "volumes./db", tasks.EffectLive, set("--mp1 local-lvm:1.5,mp=/db")},
 		"a device":     {`"devices":[{"path":"/dev/null","mode":"0666"}]`, "devices./dev/null", tasks.EffectRestart, set("--dev0 /dev/null,mode=0666")},
@@ -165,12 +177,15 @@ func TestOwnersAreMappedIntoTheHost(t *testing.T) {
 		more     string
 		uid, gid int
 	}{
-		"unprivileged": {mount, 100033, 100000},
-		"privileged":   {mount + `,"unprivileged":false`, 33, 0},
-		"own mapping":  {mount + `,"lxc_options":["lxc.idmap: u 0 200000 65536","lxc.idmap: g 0 300000 65536"]`, 200033, 300000},
+		"unprivileged":     {mount, 100033, 100000},
+		"privileged":       {mount + `,"unprivileged":false`, 33, 0},
+		"own mapping":      {mount + `,"lxc_options":["lxc.idmap: u 0 200000 65536","lxc.idmap: g 0 300000 65536"]`, 200033, 300000},
+		"a map of its own": {mount + `,"idmap":[{"container_id":0,"host_id":100000,"count":33},{"container_id":33,"host_id":150000,"count":1}]`, 150000, 100000},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newMachine(t, "8.4")
+			taskstest.Put(t, m.sim.Host(), "/etc/subuid", "root:100000:200000\n")
+			taskstest.Put(t, m.sim.Host(), "/etc/subgid", "root:100000:300000\n")
 			wantStatus(t, m.apply(t, spec(c.more), tasks.Consent{}), tasks.StatusChanged)
 			info, err := m.sim.Host().Stat("/srv/data")
 			if err != nil || info.UID != c.uid || info.GID != c.gid {

@@ -87,6 +87,16 @@ func (t *task) prepareClone(ctx context.Context, h tasks.Host) ([]string, error)
 	if err != nil {
 		return nil, err
 	}
+	copied["description"] = canonDescription(copied["description"]) // that of the parent's origin is not the clone's
+	text := copied["description"]
+	if d := t.spec.Description; d != nil {
+		text = canonDescription(*d)
+	}
+	from := fmt.Sprintf("clone=%d", t.spec.CloneFromCTID)
+	if t.spec.CloneFromSnapshot != "" {
+		from += " snapshot=" + t.spec.CloneFromSnapshot
+	}
+	set["description"] = joinDescription(text, t.spec.madeFrom(from))
 	if err := t.fits(copied); err != nil {
 		return nil, err
 	}
@@ -105,6 +115,8 @@ func (t *task) freeParent(ctx context.Context, h tasks.Host) (*found, error) {
 		switch {
 		case err != nil:
 			return nil, err
+		case f.node != "":
+			return nil, fmt.Errorf("container %d, of which it is to be a clone, is on node %s, and a clone is made on the node of its parent, not on %s", p.spec.CTID, f.node, f.here)
 		case !f.exists:
 			return nil, fmt.Errorf("container %d, of which it is to be a clone, is not on this host", p.spec.CTID)
 		case f.lock == "":
@@ -112,11 +124,11 @@ func (t *task) freeParent(ctx context.Context, h tasks.Host) (*found, error) {
 		}
 		who := guest.Holder(h, p.spec.CTID)
 		if who == "" {
-			return nil, p.locked(f.lock)
+			return nil, p.locked(f.lock, f.conf)
 		}
 		tasks.Logf(ctx, "container %d: container %d is locked%s; waiting", t.spec.CTID, p.spec.CTID, who)
 		if err := guest.Pause(ctx, pause); err != nil {
-			return nil, fmt.Errorf("wait for container %d%s: %w", p.spec.CTID, who, errors.Join(err, p.locked(f.lock)))
+			return nil, fmt.Errorf("wait for container %d%s: %w", p.spec.CTID, who, errors.Join(err, p.locked(f.lock, f.conf)))
 		}
 	}
 }

@@ -58,18 +58,18 @@ func TestACloneHasItsOwnPropertiesAndNeverTheAddressesOfItsParent(t *testing.T) 
 		then       []string
 		call       string
 	}{
-		"a stopped parent is copied": {pool: "local-lvm", call: "clone 800 900 --full 1 --hostname web1"},
+		"a stopped parent is copied": {pool: "local-lvm", call: "clone 800 900 --description <!-- phoenix: ctid=900 clone=800 --> --full 1 --hostname web1"},
 		"a template is linked where the storage can": {pool: "local-lvm", then: []string{"pct template 800"},
-			call: "clone 800 900 --full 0 --hostname web1"},
+			call: "clone 800 900 --description <!-- phoenix: ctid=900 clone=800 --> --full 0 --hostname web1"},
 		"a template on ZFS is linked": {layout: sim.LayoutZFS, pool: "local-zfs", then: []string{"pct template 800"},
-			call: "clone 800 900 --full 0 --hostname web1"},
+			call: "clone 800 900 --description <!-- phoenix: ctid=900 clone=800 --> --full 0 --hostname web1"},
 		"a template is copied when that is said": {pool: "local-lvm", then: []string{"pct template 800"}, more: `"clone_mode":"full"`,
-			call: "clone 800 900 --full 1 --hostname web1"},
+			call: "clone 800 900 --description <!-- phoenix: ctid=900 clone=800 --> --full 1 --hostname web1"},
 		"a template is copied to another storage": {pool: "local-lvm", then: []string{"pct template 800", "pvesm add dir disks --path /srv/disks --content rootdir"},
-			more: `"storage_pool":"disks"`, call: "clone 800 900 --full 1 --hostname web1 --storage disks"},
-		"a template on files is copied": {pool: "disks", then: []string{"pct template 800"}, call: "clone 800 900 --full 1 --hostname web1"},
+			more: `"storage_pool":"disks"`, call: "clone 800 900 --description <!-- phoenix: ctid=900 clone=800 --> --full 1 --hostname web1 --storage disks"},
+		"a template on files is copied": {pool: "disks", then: []string{"pct template 800"}, call: "clone 800 900 --description <!-- phoenix: ctid=900 clone=800 --> --full 1 --hostname web1"},
 		"a running parent is copied from its snapshot": {pool: "local-lvm", then: []string{"pct start 800", "pct snapshot 800 base"},
-			more: `"clone_from_snapshot":"base"`, call: "clone 800 900 --full 1 --hostname web1 --snapname base"},
+			more: `"clone_from_snapshot":"base"`, call: "clone 800 900 --description <!-- phoenix: ctid=900 clone=800 snapshot=base --> --full 1 --hostname web1 --snapname base"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := machineOn(t, c.layout, "8.4")
@@ -308,7 +308,7 @@ func TestReplacingACloneMakesItACloneAgain(t *testing.T) {
 	m.Recorder = taskstest.NewRecorder(m.sim.Host())
 	wantStatus(t, m.apply(t, cloned(""), tasks.Consent{Destroy: []int{900}}), tasks.StatusChanged)
 	calls := m.pct()
-	if i := slices.Index(calls, "destroy 900"); i < 0 || calls[i+1] != "clone 800 900 --full 1 --hostname web1" {
+	if i := slices.Index(calls, "destroy 900"); i < 0 || calls[i+1] != "clone 800 900 --description <!-- phoenix: ctid=900 clone=800 --> --full 1 --hostname web1" {
 		t.Errorf("pct was called as %q", calls)
 	}
 	m.sh(t, "pct resize 900 rootfs 9G")

@@ -1,6 +1,7 @@
 package lxc
 
 import (
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -26,6 +27,7 @@ const (
 	opSnapshot           // pct snapshot
 	opReplace            // destroying and creating anew
 	opGPU                // nothing: the host has no such card
+	opStray              // taking lines out of a snapshot
 )
 
 // finding is a difference and what mends it.
@@ -170,7 +172,11 @@ func (e entry) compare(key string, v values) []finding {
 // property that is right only then, nothing but the start is missing; one that is
 // right only now will be wrong, and what is staged has to be taken back.
 func (s *Spec) staged(now, next values) []finding {
-	out, later := s.compare(now), s.compare(next)
+	out := s.compare(now)
+	if maps.Equal(now, next) { // nothing waits, as for nearly all
+		return out
+	}
+	later := s.compare(next)
 	touched := make(map[string]bool)
 	for i := range out {
 		f := &out[i]

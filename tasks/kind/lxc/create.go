@@ -1,6 +1,7 @@
 package lxc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,13 +50,17 @@ func (t *task) createNote() string {
 
 // endNote is what is made of the container in the end.
 func (s *Spec) endNote() string {
+	out := ""
 	switch {
 	case s.template():
-		return "is_template: true\n"
+		out = "is_template: true\n"
 	case s.TemplateSnapshotName != "":
-		return "template_snapshot_name: " + s.TemplateSnapshotName + "\n"
+		out = "template_snapshot_name: " + s.TemplateSnapshotName + "\n"
 	}
-	return ""
+	if s.nets(s.EnableLifecycleSnapshots) {
+		out += "enable_lifecycle_snapshots: " + guest.Created + "\n"
+	}
+	return out
 }
 
 // create makes the container and what was left out then, and starts it.
@@ -77,9 +82,9 @@ func (t *task) create(ctx context.Context, h tasks.Host) error {
 		return guest.NotDone(out, args, "create container %d: there is none afterwards", id)
 	}
 	if err := t.rootThere(h, f); err != nil {
-		return guest.NotDone(out, args, "create container %d: %v", id, err)
+		return t.unmake(ctx, h, guest.NotDone(out, args, "create container %d: %v", id, err))
 	}
-	a := applier{task: t, host: h} // pct create knows no raw options, pct clone nearly nothing
+	a := applier{task: t, host: h, fresh: true} // pct create knows no raw options, pct clone nearly nothing
 	return a.run(ctx)
 }
 
@@ -139,6 +144,9 @@ func (t *task) poolsTake(h tasks.Host, cfg pve.StorageCfg, root string) error {
 		if err := enabled(h, st); err != nil {
 			return err
 		}
+		if t.spec.EnableLifecycleSnapshots == TakeAlways && !t.spec.template() && !st.Can(pve.FeatureSnapshot) {
+			return fmt.Errorf("storage %s is of type %s, which has no snapshots: take another, or set enable_lifecycle_snapshots to %q or false", pool, st.Type, TakeIfPossible)
+		}
 	}
 	return nil
 }
@@ -149,11 +157,19 @@ func (t *task) prepareParts(ctx context.Context, h tasks.Host, fresh []finding, 
 	if err := guest.BridgesExist(h, wantedBridges(fresh)); err != nil {
 		return err
 	}
+	unprivileged, _ := pve.ParseBool(owner["unprivileged"])
+	if why, err := t.idmapRefused(h, unprivileged, raw); err != nil || why != "" {
+		return cmp.Or(err, fmt.Errorf("idmap cannot be had: %s", why))
+	}
 	set, _, err := assign(fresh, base, base)
 	if err != nil {
 		return err
 	}
 	if err := guest.MTUsFit(h, set); err != nil {
+		return err
+	}
+	raw, err = t.spec.wantRaw(raw, func(string) bool { return true })
+	if err != nil {
 		return err
 	}
 	dirs, err := t.directories(h, owner, raw)
@@ -217,7 +233,15 @@ func (t *task) createArgs(volume string) ([]string, error) {
 			set[f.key] = f.written() // defaults, too: they differ between versions
 		}
 	}
-	set["rootfs"] = t.spec.StoragePool + ":" + formatGB(t.spec.sizeGB())
+	root, err := pve.ParsePropertyString(set["rootfs"], "volume")
+	if err != nil {
+		return nil, err
+	}
+	root.Set("volume", t.spec.StoragePool+":"+formatGB(t.spec.sizeGB()))
+	if set["rootfs"], err = encode("rootfs", root); err != nil {
+		return nil, err
+	}
+	set["description"] = joinDescription(set["description"], t.spec.madeFrom("template="+volume))
 	set["unprivileged"] = written(t.spec.unprivileged())
 	return append([]string{"create", fmt.Sprint(t.spec.CTID), volume}, options(set)...), nil
 }

@@ -13,11 +13,14 @@ import (
 
 const template = "local:vztmpl/debian-12-standard_12.7-1_amd64.tar.zst"
 
+// fromTemplate is the line of a description that says where container 900 is from.
+const fromTemplate = "<!-- phoenix: ctid=900 template=" + template + " -->"
+
 func TestCreateSendsEveryPropertyInOneCall(t *testing.T) {
 	m := newMachine(t, "8.4")
 	wantStatus(t, m.apply(t, spec(`"swap_mb":0,"boot_order":3,"boot_delay_s":5`), tasks.Consent{}), tasks.StatusChanged)
 	wantCalls(t, m,
-		"create 900 "+template+" --cores 1 --features nesting=1 --hostname web1 --memory 512 "+
+		"create 900 "+template+" --cores 1 --description "+fromTemplate+" --features nesting=1 --hostname web1 --memory 512 "+
 			"--net0 name=eth0,bridge=vmbr0,ip=dhcp --rootfs local-lvm:4 --startup order=3,up=5 --swap 0 --unprivileged 1",
 		"start 900")
 	wantStatus(t, m.check(t, spec(`"swap_mb":0,"boot_order":3,"boot_delay_s":5`)), tasks.StatusOK)

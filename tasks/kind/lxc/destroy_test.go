@@ -1,6 +1,7 @@
 package lxc_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,7 +16,16 @@ func TestAbsentIsRefusedWithoutConsent(t *testing.T) {
 	if res.Cause != tasks.CauseRefused || !strings.Contains(res.Why, "destroying container 900 is refused without --allow-destroy 900") {
 		t.Errorf("cause %q, why %q", res.Cause, res.Why)
 	}
+	wantAsked(t, res, "container 900 (web1) and all its volumes are destroyed")
 	wantCalls(t, m)
+}
+
+// wantAsked wants a step that lacks the consent to lose container 900, and no other.
+func wantAsked(t *testing.T, res tasks.Result, loss string) {
+	t.Helper()
+	if want := (tasks.Allow{Flag: tasks.AllowDestroy, Name: "900", Loss: loss}); !slices.Equal(res.Allow, []tasks.Allow{want}) {
+		t.Errorf("asked for %#v, want %#v", res.Allow, want)
+	}
 }
 
 func TestAbsentStopsAndDestroys(t *testing.T) {
@@ -30,8 +40,8 @@ func TestProtectedContainerIsNotDestroyed(t *testing.T) {
 	for _, s := range []string{spec(`"state":"absent"`), spec(`"state":"absent","protection":false`), spec(`"unprivileged":false`)} {
 		res := m.apply(t, s, tasks.Consent{Destroy: []int{900}})
 		wantStatus(t, res, tasks.StatusSkipped)
-		if res.Cause != tasks.CauseRefused || !strings.Contains(res.Why, `is refused: it is protected: set "protection": false in a run of its own first`) {
-			t.Errorf("cause %q, why %q", res.Cause, res.Why)
+		if res.Cause != tasks.CauseRefused || !strings.Contains(res.Why, `is refused: it is protected: set "protection": false in a run of its own first`) || len(res.Allow) > 0 {
+			t.Errorf("cause %q, why %q, asked for %+v", res.Cause, res.Why, res.Allow)
 		}
 	}
 	wantCalls(t, m)
@@ -60,6 +70,7 @@ func TestReplacementIsRefusedAfterAllElse(t *testing.T) {
 	if !res.Changes.Has("memory_mb") || m.line(t, "memory") != "memory: 1024" {
 		t.Errorf("changes %+v, %s: want the memory changed all the same", res.Changes, m.line(t, "memory"))
 	}
+	wantAsked(t, res, "container 900 (web1) and all its volumes are destroyed, and it is made anew:\nunprivileged true -> false")
 }
 
 func TestACheckSaysWhatARunWouldRefuse(t *testing.T) {
@@ -94,7 +105,12 @@ func TestACheckSaysWhatARunWouldRefuse(t *testing.T) {
 
 func TestReplacementWithConsentMakesTheContainerAnew(t *testing.T) {
 	m := newGuest(t, spec(""))
+	const rules = "[RULES]\nIN DROP # by hand\n"
+	taskstest.Put(t, m, "/etc/pve/firewall/900.fw", rules)
 	wantStatus(t, m.apply(t, spec(`"unprivileged":false`), tasks.Consent{Destroy: []int{900}}), tasks.StatusChanged)
+	if got := taskstest.Get(t, m, "/etc/pve/firewall/900.fw"); got != rules {
+		t.Errorf("its rules of the firewall are %q", got)
+	}
 	calls := m.pct()
 	if len(calls) != 4 || calls[1] != "destroy 900" || !strings.HasPrefix(calls[2], "create 900 ") || calls[3] != "start 900" {
 		t.Errorf("pct was called as %q", calls)

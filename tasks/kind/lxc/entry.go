@@ -97,6 +97,10 @@ func (n Interface) entry() entry {
 		add("mtu", "mtu", strconv.Itoa(n.MTU), canonNumber)
 		l[len(l)-1].note = "the interface takes it at the next start" // update_net sets all but the MTU
 	}
+	if n.Trunks != nil {
+		l = append(l, field{path: at + ".trunks", sub: "trunks", want: canonTrunks(joinNumbers(n.Trunks)), canon: canonTrunks, effect: tasks.EffectLive})
+		l[len(l)-1].note = "the interface takes them at the next start" // nor these
+	}
 	if n.RateMBs > 0 {
 		add("rate_mbs", "rate", strconv.FormatFloat(n.RateMBs, 'f', -1, 64), canonNumber)
 	}
@@ -119,7 +123,8 @@ func (m MountPoint) entry() entry {
 	at := "mount_points." + m.ContainerPath
 	e := entry{path: at, prefix: "mp", sub: "mp", name: m.ContainerPath, effect: tasks.EffectLive, bind: &m}
 	l := fieldList{{path: at + ".host_path", sub: "volume", want: m.HostPath, effect: tasks.EffectRestart}}
-	l.boolean(at+".read_only", "", "ro", m.ReadOnly, false, tasks.EffectRestart)
+	l.mountFlags(at+".", "", MountFlags{ReadOnly: m.ReadOnly, Replicate: m.Replicate, MountOptions: m.MountOptions})
+	l.boolean(at+".shared", "", "shared", m.Shared, false, tasks.EffectRestart)
 	e.fields = l
 	e.fresh = append([]pair{{"mp", m.ContainerPath}}, freshPairs(l)...)
 	return e
@@ -129,7 +134,7 @@ func (v Volume) entry() entry {
 	at := "volumes." + v.ContainerPath
 	e := entry{path: at, prefix: "mp", sub: "mp", name: v.ContainerPath, effect: tasks.EffectLive, volume: &v}
 	var l fieldList
-	l.boolean(at+".read_only", "", "ro", v.ReadOnly, false, tasks.EffectRestart)
+	l.mountFlags(at+".", "", MountFlags{v.ReadOnly, v.ACL, v.Quota, v.Replicate, v.MountOptions})
 	l.boolean(at+".backup", "", "backup", v.Backup, false, tasks.EffectRestart)
 	e.fields = l
 	e.fresh = append([]pair{{"volume", v.Storage + ":" + formatGB(v.SizeGB)}, {"mp", v.ContainerPath}}, freshPairs(l)...)
@@ -143,7 +148,13 @@ func (d Device) entryAt(at string) entry {
 		l = append(l, field{path: at + ".mode", sub: "mode", want: d.Mode, effect: tasks.EffectRestart})
 	}
 	l.number(at+".uid", "", "uid", d.UID, "0", tasks.EffectRestart)
-	l.number(at+".gid", "", "gid", d.GID, "0", tasks.EffectRestart)
+	gid, note := at+".gid", ""
+	if d.Group != "" {
+		gid, note = groupPath(&d), "group "+d.Group+" of the container"
+	}
+	if l.number(gid, "", "gid", d.GID, "0", tasks.EffectRestart); d.GID != nil {
+		l[len(l)-1].note = note
+	}
 	l.boolean(at+".deny_write", "", "deny-write", d.DenyWrite, false, tasks.EffectRestart)
 	e.fields = l
 	e.fresh = append([]pair{{"path", d.Path}}, freshPairs(l)...)
@@ -199,6 +210,18 @@ func canonAddr(s string) string {
 		return a.String()
 	}
 	return s
+}
+
+// canonTrunks orders a set of VLANs by number.
+func canonTrunks(s string) string {
+	numbers := pve.ParseList(s)
+	slices.SortFunc(numbers, func(a, b string) int {
+		if d := len(a) - len(b); d != 0 {
+			return d
+		}
+		return strings.Compare(a, b)
+	})
+	return strings.Join(slices.Compact(numbers), ";")
 }
 
 func formatGB(gb float64) string { return strconv.FormatFloat(gb, 'f', -1, 64) }

@@ -130,7 +130,7 @@ func (s *Spec) scalars() []field {
 	}
 	if s.Description != nil {
 		want := strings.TrimRight(*s.Description, "\n")
-		l = append(l, field{path: "description", key: "description", want: want, effect: tasks.EffectLive})
+		l = append(l, field{path: "description", key: "description", want: want, canon: canonDescription, effect: tasks.EffectLive})
 	}
 	if s.Tags != nil {
 		want := canonTags(strings.Join(s.Tags, ";"))
@@ -153,6 +153,10 @@ func (s *Spec) scalars() []field {
 	l.number("tty_count", "tty", "", s.TTYCount, "2", tasks.EffectRestart)
 	l.text("hookscript", "hookscript", s.Hookscript, tasks.EffectLive)
 	l.text("os_type", "ostype", s.OSType, tasks.EffectRestart)
+	l.text("arch", "arch", s.Arch, tasks.EffectRestart)
+	if s.Rootfs != nil {
+		l.mountFlags("rootfs.", "rootfs", *s.Rootfs)
+	}
 	return l
 }
 
@@ -182,12 +186,15 @@ func (s *Spec) features(l *fieldList) {
 	l.boolean("pct_options.keyctl", "features", "keyctl", f.Keyctl, false, tasks.EffectRestart)
 	l.boolean("pct_options.fuse", "features", "fuse", f.Fuse, false, tasks.EffectRestart)
 	l.boolean("pct_options.mknod", "features", "mknod", f.Mknod, false, tasks.EffectRestart)
-	if f.Mount != nil {
-		want := canonTypes(strings.Join(f.Mount, ";"))
-		*l = append(*l, field{
-			path: "pct_options.mount", key: "features", sub: "mount", want: want,
-			canon: canonTypes, effect: tasks.EffectRestart,
-		})
+	l.boolean("pct_options.force_rw_sys", "features", "force_rw_sys", f.ForceRWSys, false, tasks.EffectRestart)
+	l.words("pct_options.mount", "features", "mount", f.Mount)
+}
+
+// words is a set inside a property string; an empty one takes the key away.
+func (l *fieldList) words(path, key, sub string, want []string) {
+	if want != nil {
+		to := canonTypes(strings.Join(want, ";"))
+		*l = append(*l, field{path: path, key: key, sub: sub, want: to, canon: canonTypes, effect: tasks.EffectRestart})
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
 	"strings"
 
 	"phoenix/tasks"
@@ -14,6 +13,9 @@ import (
 // found is what the machine says about the container.
 type found struct {
 	exists, running bool
+	// node is the other node of the cluster that has it, and here this one; both are
+	// empty for a container of this node.
+	node, here string
 	// start names the present start of a running container.
 	start     string
 	conf      *pve.Config
@@ -35,8 +37,7 @@ func confPath(ctid int) string { return fmt.Sprintf("/etc/pve/lxc/%d.conf", ctid
 // lockPath is the file that Proxmox locks around each change of a configuration.
 func lockPath(ctid int) string { return fmt.Sprintf("/run/lock/lxc/pve-config-%d.lock", ctid) }
 
-// load reads the state. It fails where the CTID belongs to another guest: a virtual
-// machine, or a container of another node.
+// load reads the state. It fails where the CTID belongs to a virtual machine.
 func (t *task) load(h tasks.Host) (*found, error) {
 	id := t.spec.CTID
 	node, err := pve.Node(h)
@@ -45,20 +46,17 @@ func (t *task) load(h tasks.Host) (*found, error) {
 	}
 	data, err := h.ReadFile(confPath(id))
 	if errors.Is(err, fs.ErrNotExist) {
-		return &found{}, t.owned(h, node)
+		return t.elsewhere(h, node)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read container %d: %w", id, err)
 	}
-	starts, err := pve.ContainerStarts(h)
+	start, err := pve.ContainerStart(h, id)
 	if err != nil {
 		return nil, fmt.Errorf("read container %d: %w", id, err)
 	}
-	f := &found{exists: true, start: starts[id], running: starts[id] != "", conf: pve.ParseConfig(data)}
-	f.now = f.conf.Head().Values()
-	f.next = f.conf.Head().With(f.conf.Pending()).Values()
-	keepSizes(f.now, f.next)
-	f.lock = f.now["lock"]
+	f := &found{exists: true, start: start, running: start != ""}
+	f.parse(data)
 	if f.lock == "create" {
 		return nil, fmt.Errorf("read container %d: it is half made (lock: create): a pct create or pct clone is still under way, or was killed. "+
 			"If none runs, see what is left with pct config %d, then pct unlock %d and pct destroy %d --destroy-unreferenced-disks 1", id, id, id, id)
@@ -70,12 +68,24 @@ func (t *task) load(h tasks.Host) (*found, error) {
 	return f, nil
 }
 
+// parse reads the configuration.
+func (f *found) parse(data []byte) {
+	f.conf = pve.ParseConfig(data)
+	f.now = f.conf.Head().Values()
+	f.next = f.now
+	if staged := f.conf.Pending(); staged != nil {
+		f.next = f.conf.Head().With(staged).Values()
+		keepSizes(f.now, f.next)
+	}
+	f.lock = f.now["lock"]
+}
+
 // keepSizes corrects the sizes in next: what is staged for a mount point has the size
 // from when it was staged, and at the next start Proxmox measures the volume anew
 // (apply_pending_mountpoint, pve-container 5.3.5). So a volume that stays has the size
 // that it has now.
 func keepSizes(now, next values) {
-	for _, key := range indexedKeys(next, "mp") {
+	for _, key := range append(indexedKeys(next, "mp"), "rootfs") {
 		old, err1 := pve.ParsePropertyString(now[key], "volume")
 		p, err2 := pve.ParsePropertyString(next[key], "volume")
 		if err1 != nil || err2 != nil {
@@ -93,35 +103,6 @@ func keepSizes(now, next values) {
 	}
 }
 
-// owned asks the cluster's list of guests whether somebody else has the CTID. It is
-// asked only where this node has no configuration of that number: Proxmox's file
-// system lets no two guests of a cluster have the same.
-func (t *task) owned(h tasks.Host, node string) error {
-	id := t.spec.CTID
-	data, err := h.ReadFile("/etc/pve/.vmlist")
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("find who has CTID %d: %w", id, err)
-	}
-	guests, err := pve.ParseVMList(data)
-	if err != nil {
-		return fmt.Errorf("find who has CTID %d: %w", id, err)
-	}
-	g, taken := guests[id]
-	switch {
-	case !taken:
-		return nil
-	case g.Type != "lxc":
-		return fmt.Errorf("find who has CTID %d: it belongs to a virtual machine on node %s; give the container another CTID", id, g.Node)
-	case g.Node != node:
-		return fmt.Errorf("find who has CTID %d: it belongs to a container on node %s, and this is node %s; "+
-			"place it there, or give this one another CTID", id, g.Node, node)
-	}
-	return nil
-}
-
 // findings lists all that differs of a container that exists, in a stable order.
 func (t *task) findings(h tasks.Host, f *found) ([]finding, error) {
 	out := t.spec.staged(f.now, f.next)
@@ -135,7 +116,11 @@ func (t *task) findings(h tasks.Host, f *found) ([]finding, error) {
 		return nil, err
 	}
 	out = append(out, gpus...)
-	dirs, err := t.directories(h, f.now, f.conf.Head().Raw())
+	options, err := t.spec.wantRaw(f.conf.Head().Raw(), chosen(raw))
+	if err != nil {
+		return nil, err
+	}
+	dirs, err := t.directories(h, f.now, options)
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +138,7 @@ func (t *task) findings(h tasks.Host, f *found) ([]finding, error) {
 	}
 	out = append(out, t.stateFinding(f)...)
 	out = append(out, t.snapshotFinding(f)...)
-	return t.refuse(h, f, out)
+	return t.refuse(h, f, t.strayFindings(f, out))
 }
 
 // addsDevicesLive tells whether a new device reaches a running container: since
@@ -174,27 +159,4 @@ func (t *task) stateFinding(f *found) []finding {
 		return []finding{{Change: tasks.Change{Path: "state", From: have, To: want, Effect: tasks.EffectLive}, op: opState}}
 	}
 	return nil
-}
-
-// rawFindings compares the raw options. They have no pending section; what a running
-// container was started with is in the file that Proxmox made for LXC.
-func (t *task) rawFindings(h tasks.Host, f *found) ([]finding, error) {
-	if t.spec.LXCOptions == nil {
-		return nil, nil
-	}
-	want, err := parseRaw(*t.spec.LXCOptions)
-	if err != nil {
-		return nil, err
-	}
-	have := f.conf.Head().Raw()
-	c := tasks.Change{Path: "lxc_options", From: joinRaw(have), To: joinRaw(want), Effect: tasks.EffectRestart}
-	if !slices.Equal(have, want) {
-		return []finding{{Change: c, op: opRaw}}, nil
-	}
-	begun, known, err := t.startedWith(h, f)
-	if err != nil || !known || slices.Equal(visible(begun), visible(want)) {
-		return nil, err
-	}
-	c.From, c.Effect, c.Note = joinRaw(visible(begun)), tasks.EffectPending, "written, and waits for the next start"
-	return []finding{{Change: c, op: opStaged}}, nil
 }

@@ -47,8 +47,8 @@ func (t *task) findGPUs(ctx context.Context, h tasks.Host) error {
 	}
 	p := &passed{}
 	t.spec.passed = p
-	data, _, err := tasks.ReadIfExists(h, "/proc/devices")
-	if err != nil {
+	data, err := tasks.ReadTable(h, "/proc/devices")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("find GPUs: %w", err)
 	}
 	p.majors = characterMajors(string(data))

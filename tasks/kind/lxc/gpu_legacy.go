@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"phoenix/tasks"
 	"phoenix/tasks/gpu"
 	"phoenix/tasks/pve"
 )
@@ -47,6 +46,9 @@ func ruleMajor(o pve.RawOption) string {
 // memory in them is often one of an earlier boot: it is known by being nobody's now,
 // beside a mount of its node.
 func (p *passed) legacy(options []pve.RawOption) []pve.RawOption {
+	if p == nil {
+		return nil
+	}
 	memory := slices.ContainsFunc(options, func(o pve.RawOption) bool { return strings.HasPrefix(mountsGPU(o), "/dev/nvidia-uvm") })
 	var out []pve.RawOption
 	for _, o := range options {
@@ -67,15 +69,6 @@ func dynamic(major string) bool {
 	return err == nil && (n >= 234 && n <= 254 || n >= 384 && n <= 511)
 }
 
-// wantRaw is what the raw options are to be, where have is what they are.
-func (s *Spec) wantRaw(have []pve.RawOption) ([]pve.RawOption, error) {
-	if s.LXCOptions != nil {
-		return parseRaw(*s.LXCOptions)
-	}
-	old := s.passed.legacy(have)
-	return slices.DeleteFunc(slices.Clone(have), func(o pve.RawOption) bool { return slices.Contains(old, o) }), nil
-}
-
 // giveWay stops a running container that was started with the raw lines of older tools,
 // where new devices would reach it at once: the mounts of those lines are in their
 // place. It is started again in the end.
@@ -89,9 +82,4 @@ func (a *applier) giveWay(ctx context.Context) error {
 	}
 	a.down = true
 	return a.task.shutdown(ctx, a.host)
-}
-
-// mayRestart tells whether the container and the job both allow a restart.
-func (t *task) mayRestart(ctx context.Context) bool {
-	return t.spec.Restart != RestartNever && tasks.ConsentOf(ctx).Restart
 }

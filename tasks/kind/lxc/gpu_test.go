@@ -15,7 +15,7 @@ import (
 )
 
 // gpuMachine is a simulated host with two cards.
-func gpuMachine(t *testing.T, release string) *machine {
+func gpuMachine(t testing.TB, release string) *machine {
 	t.Helper()
 	m, err := sim.New(t.TempDir(), "pve", sim.Options{Release: release, GPUs: 2, LockTimeout: 50 * time.Millisecond, Seed: 1})
 	if err != nil {

@@ -2,7 +2,6 @@ package lxc_test
 
 import (
 	"context"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,7 +18,6 @@ func TestNumberOfAnotherGuestIsAnError(t *testing.T) {
 	for name, c := range map[string]struct{ guest, want string }{
 		"a virtual machine here":        {`{"node":"pve","type":"qemu","version":1}`, "belongs to a virtual machine on node pve"},
 		"a virtual machine elsewhere":   {`{"node":"pve2","type":"qemu","version":1}`, "belongs to a virtual machine on node pve2"},
-		"a container of another node":   {`{"node":"pve2","type":"lxc","version":1}`, "belongs to a container on node pve2, and this is node pve"},
 		"a list that cannot be decoded": {`7`, "read /etc/pve/.vmlist"},
 		"a guest of no type":            {`null`, `read /etc/pve/.vmlist: "900" is no guest`},
 	} {
@@ -62,26 +60,8 @@ func TestClusterFileSystemThatIsNotMountedIsAnError(t *testing.T) {
 	}
 }
 
-// noQuorum shows the link as pmxcfs does without a quorum.
-type noQuorum struct{ tasks.Host }
-
-func (n noQuorum) Stat(path string) (tasks.FileInfo, error) {
-	info, err := n.Host.Stat(path)
-	if path == "/etc/pve/local" {
-		info.Mode = fs.ModeSymlink | 0o555
-	}
-	return info, err
-}
-
 func TestNothingIsWrittenWithoutQuorum(t *testing.T) {
-	m := newMachine(t, "8.4")
-	rec := taskstest.NewRecorder(noQuorum{m.sim.Host()})
-	wantStatus(t, taskstest.Check(t, lxc.Kind(), spec(""), rec), tasks.StatusWouldChange)
-	res := taskstest.Run(t, lxc.Kind(), spec(""), rec)
-	wantStatus(t, res, tasks.StatusFailed)
-	if !strings.Contains(res.Why, "the node has no quorum") || len(rec.Changes()) > 0 {
-		t.Errorf("why %q, changes %v", res.Why, rec.Changes())
-	}
+	taskstest.Suite{Kind: lxc.Kind(), Spec: spec("")}.WithoutQuorum(t, newMachine(t, "8.4").sim.Host())
 }
 
 func TestLockedContainerIsNamedAndNeverUnlocked(t *testing.T) {

@@ -21,10 +21,14 @@ const (
 )
 
 // compareOrigin looks at what the container is, and at the parent that its root volume
-// is linked to. Of another clone nothing records where it came from.
+// is linked to or, where that does not tell, that its description records.
 func (s *Spec) compareOrigin(v values, root pve.VolumeID) []finding {
 	var out []finding
-	if parent, ok := root.LinkedTo(); ok && s.CloneFromCTID != 0 && parent != s.CloneFromCTID {
+	parent, ok := root.LinkedTo()
+	if !ok {
+		parent, ok = recordedParent(v["description"], s.CTID)
+	}
+	if ok && s.CloneFromCTID != 0 && parent != s.CloneFromCTID {
 		out = append(out, replacing("clone_from_ctid", strconv.Itoa(parent), strconv.Itoa(s.CloneFromCTID)))
 	}
 	if s.IsTemplate == nil {

@@ -56,12 +56,10 @@ func (m mapping) host(id int) (int, bool) {
 	return 0, false
 }
 
-// directories compares the host's directories of mount points with what is wanted.
+// directories compares the host's directories of mount points with what is wanted, where
+// raw are the raw lines that the container is to have.
 func (t *task) directories(h tasks.Host, v values, raw []pve.RawOption) ([]finding, error) {
 	unprivileged, _ := pve.ParseBool(v["unprivileged"])
-	if t.spec.LXCOptions != nil {
-		raw, _ = parseRaw(*t.spec.LXCOptions)
-	}
 	var out []finding
 	for _, e := range t.spec.entries() {
 		if e.bind == nil || e.bind.OwnerUID == nil && e.bind.OwnerGID == nil && !e.bind.Create {

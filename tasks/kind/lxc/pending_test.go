@@ -52,7 +52,7 @@ func TestACheckSaysThatARunDoesNotRestart(t *testing.T) {
 	for more, held := range map[string]bool{`"restart":"never"`: true, `"restart":"allowed"`: false} {
 		m := newGuest(t, spec(""))
 		m.sh(t, "pct set 900 --timezone UTC")
-		res := m.check(t, spec(`"timezone":"UTC",`+more))
+		res := m.step(t, spec(`"timezone":"UTC",`+more), tasks.ModeCheck, tasks.Consent{Restart: true})
 		if len(res.Changes) != 1 || res.Changes[0].Effect != tasks.EffectPending || res.Changes[0].Held() != held {
 			t.Errorf("%s: %+v", more, res.Changes)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"phoenix/tasks"
 	"phoenix/tasks/guest"
+	"phoenix/tasks/ruleset"
 )
 
 // restartOrStart brings the container into the wanted state, at the end.
@@ -44,17 +45,38 @@ func (a *applier) restartOrStart(ctx context.Context) error {
 	if err := a.task.shutdown(ctx, a.host); err != nil {
 		return err
 	}
+	a.down = true
 	if f, err = a.task.load(a.host); err != nil {
 		return err
 	}
 	if err := a.task.start(ctx, a.host, f); err != nil {
-		return fmt.Errorf("container %d was stopped for a restart and is stopped now: %w", a.task.spec.CTID, err)
+		return err
 	}
+	a.down = false
 	return nil
 }
 
+// mayRestart tells whether the container and the job both allow a restart.
+func (t *task) mayRestart(ctx context.Context) bool { return t.noRestart(ctx) == "" }
+
+// noRestart is what forbids a restart; "" when nothing does.
+func (t *task) noRestart(ctx context.Context) string {
+	switch {
+	case t.spec.Restart == RestartNever:
+		return `"restart": "never"`
+	case !tasks.ConsentOf(ctx).Restart:
+		return "--no-restart"
+	}
+	return ""
+}
+
 // startable looks for what is known to keep a container from starting.
-func (t *task) startable(h tasks.Host, f *found) error { return guest.Startable(h, f.next) }
+func (t *task) startable(h tasks.Host, f *found) error {
+	if err := idsAllowed(h, f.conf.Head().Raw()); err != nil {
+		return err
+	}
+	return guest.Startable(h, f.next, f.conf.Head().Raw())
+}
 
 // start starts the container and sees it run.
 func (t *task) start(ctx context.Context, h tasks.Host, f *found) error {
@@ -75,10 +97,15 @@ func (t *task) shutdown(ctx context.Context, h tasks.Host) error {
 // availability; a replaced container keeps its place there. Volumes that the
 // configuration does not name are left alone.
 func (t *task) destroy(ctx context.Context, h tasks.Host, f *found, verb string, extra ...string) error {
-	id := t.spec.CTID
-	if err := t.consent(ctx, f, fmt.Sprintf("%s container %d", verb, id)); err != nil {
+	if err := t.consent(ctx, f, fmt.Sprintf("%s container %d", verb, t.spec.CTID)); err != nil {
 		return err
 	}
+	return t.remove(ctx, h, f, extra...)
+}
+
+// remove stops and destroys the container, and sees it gone.
+func (t *task) remove(ctx context.Context, h tasks.Host, f *found, extra ...string) error {
+	id := t.spec.CTID
 	if f.running {
 		if err := t.shutdown(ctx, h); err != nil {
 			return fmt.Errorf("destroy container %d: %w", id, err)
@@ -96,14 +123,27 @@ func (t *task) destroy(ctx context.Context, h tasks.Host, f *found, verb string,
 }
 
 // replace destroys the container and makes it anew from where it comes from. What is
-// needed for the second is looked at before the first.
+// needed for the second is looked at before the first. The rules of the firewall, which
+// pct destroy takes along, are there again before the container is; a clone gets those
+// of its parent over them.
 func (t *task) replace(ctx context.Context, h tasks.Host, f *found) error {
 	if _, err := t.prepared(ctx, h); err != nil {
+		return fmt.Errorf("replace container %d: %w", t.spec.CTID, err)
+	}
+	rules := tasks.Edit{Verb: tasks.VerbPut, Path: ruleset.GuestFile(t.spec.CTID), Lock: ruleset.GuestLock(t.spec.CTID)}
+	var had bool
+	var err error
+	if rules.Data, had, err = tasks.ReadIfExists(h, rules.Path); err != nil {
 		return fmt.Errorf("replace container %d: %w", t.spec.CTID, err)
 	}
 	tasks.Logf(ctx, "container %d: destroying it to make it anew", t.spec.CTID)
 	if err := t.destroy(ctx, h, f, "replacing"); err != nil {
 		return err
+	}
+	if had {
+		if err := h.Write(ctx, rules); err != nil {
+			return fmt.Errorf("replace container %d: put its rules of the firewall back: %w", t.spec.CTID, err)
+		}
 	}
 	return t.create(ctx, h)
 }

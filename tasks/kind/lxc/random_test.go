@@ -105,15 +105,44 @@ func (g *generator) spec() map[string]any {
 	set("gpu_assignment", oneOf[any](g, "none", "all", "0", []any{1, "0000:01:00.0"}, uuid2))
 	set("lxc_options", oneOf(g, []string{}, []string{"lxc.prlimit.nofile: 4096"},
 		[]string{"lxc.cap.drop: sys_time", "lxc.prlimit.nofile = 10"}, []string{"lxc.prlimit.nofile: 10", "lxc.cap.drop: sys_time"}))
+	set("apparmor_profile", oneOf(g, "generated", "unconfined", "lxc-container-default-cgns"))
+	set("idmap", oneOf(g, []map[string]any{}, g.ids(1000), g.ids(33), []map[string]any{{"container_id": 0, "host_id": 100000, "count": 65536}}))
+	set("arch", oneOf(g, "amd64", "i386"))
+	set("rootfs", g.flags(map[string]any{}))
 	g.root += float64(1+g.IntN(3)) * 0.3
 	s["storage_size_gb"] = g.root
 	g.mounts(s)
 	return s
 }
 
+// ids maps one user to another of the host than its neighbours.
+func (g *generator) ids(user int) []map[string]any {
+	return []map[string]any{
+		{"container_id": 0, "host_id": 100000, "count": user},
+		{"type": "uid", "container_id": user, "host_id": 160000, "count": 1},
+		{"type": "gid", "container_id": user, "host_id": 100000 + user, "count": 50000},
+	}
+}
+
+// flags draws how a volume is mounted.
+func (g *generator) flags(m map[string]any) map[string]any {
+	for _, key := range []string{"read_only", "acl", "replicate"} {
+		if g.some() {
+			m[key] = g.some()
+		}
+	}
+	if g.some() {
+		m["quota"] = false
+	}
+	if g.some() {
+		m["mount_options"] = oneOf(g, []string{}, []string{"nosuid", "nodev"}, []string{"noatime"})
+	}
+	return m
+}
+
 func (g *generator) features() map[string]any {
 	f := map[string]any{}
-	for _, key := range []string{"nesting", "keyctl", "fuse", "mknod"} {
+	for _, key := range []string{"nesting", "keyctl", "fuse", "mknod", "force_rw_sys"} {
 		if g.some() {
 			f[key] = g.some()
 		}
@@ -146,6 +175,7 @@ func (g *generator) interfaces() []map[string]any {
 		}
 		set("mac_address", oneOf(g, "BC:24:11:aa:bb:01", "02:00:00:00:00:0f"))
 		set("vlan", oneOf(g, 1, 4094))
+		set("trunks", oneOf(g, []int{}, []int{30, 4}, []int{5}))
 		set("mtu", oneOf(g, 1400, 1500))
 		set("rate_mbs", oneOf(g, 0.5, 12))
 		set("firewall", g.some())
@@ -178,11 +208,13 @@ func (g *generator) mounts(s map[string]any) {
 		if g.volumes {
 			g.used[at] = "volume"
 		}
-		m := map[string]any{"container_path": at}
-		if g.some() {
-			m["read_only"] = g.some()
-		}
+		m := g.flags(map[string]any{"container_path": at})
 		if g.used[at] == "bind" {
+			delete(m, "acl")
+			delete(m, "quota")
+			if g.some() {
+				m["shared"] = g.some()
+			}
 			m["host_path"], m["create"] = oneOf(g, "/srv/one", "/srv/two")+at, true
 			if g.some() {
 				m["owner_uid"], m["owner_gid"] = g.IntN(2)*33, g.IntN(2)*33
@@ -346,6 +378,9 @@ func (m *machine) nothingLost(t *testing.T, before string, second map[string]any
 			}
 		}
 		_, raw := second["lxc_options"]
+		_, profile := second["apparmor_profile"]
+		_, ids := second["idmap"]
+		raw = raw || profile && key == "lxc.apparmor.profile" || ids && key == "lxc.idmap"
 		if strings.HasPrefix(key, "lxc.") && !raw && !strings.Contains(after, l) {
 			t.Errorf("%s has gone\nafter\n%s", l, after)
 		}

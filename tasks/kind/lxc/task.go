@@ -26,6 +26,9 @@ func (t *task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 	if err != nil {
 		return nil, err
 	}
+	if f.node != "" {
+		return t.checkMoved(h, f)
+	}
 	if t.spec.state() == StateAbsent {
 		return t.checkAbsent(ctx, h, f)
 	}
@@ -41,12 +44,19 @@ func (t *task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 	if f.template() && t.spec.IsTemplate == nil && t.spec.state() == StateRunning {
 		return nil, fmt.Errorf("check container %d: it is a template, which cannot run: set is_template to true, or state to %q", t.spec.CTID, StateStopped)
 	}
+	if err := t.findGroups(ctx, h, f.running); err != nil {
+		return nil, err
+	}
+	t.tellStrays(ctx, f)
 	found, err := t.findings(h, f)
 	if err != nil {
 		return nil, err
 	}
 	if len(found) > 0 && f.lock != "" {
-		return nil, t.locked(f.lock)
+		return nil, t.locked(f.lock, f.conf)
+	}
+	if err := t.planNet(ctx, h, f, found); err != nil {
+		return nil, err
 	}
 	var d tasks.Diff
 	for _, x := range found {
@@ -72,8 +82,12 @@ func (t *task) hold(ctx context.Context, h tasks.Host, f *found, d tasks.Diff) e
 				c.Note = joinLines(c.Note, refused.Note())
 			}
 		case tasks.EffectPending:
-			if t.spec.Restart == RestartNever {
-				c.Note = joinLines(c.Note, tasks.NoteNoRestart+` ("restart": "never")`)
+			if why := t.noRestart(ctx); why != "" {
+				c.Note = joinLines(c.Note, tasks.NoteNoRestart+" ("+why+")")
+			}
+		case tasks.EffectRestart:
+			if why := t.noRestart(ctx); why != "" {
+				c.Note = joinLines(c.Note, "it is written, and then waits for the next start ("+why+")")
 			}
 		}
 	}
@@ -89,9 +103,19 @@ func joinLines(a, b string) string {
 
 // locked is the error of a container that Proxmox itself is busy with. It is never
 // unlocked here: only the one who locked it knows whether the work is over.
-func (t *task) locked(lock string) error {
+func (t *task) locked(lock string, c *pve.Config) error {
+	id := t.spec.CTID
+	more := ""
+	if lock == "rollback" {
+		more = fmt.Sprintf(", and the rollback that was cut off is made again with phoenix rollback %d SNAPSHOT", id)
+	}
+	for _, name := range c.Snapshots() {
+		if incomplete(c.Snapshot(name)) {
+			more += fmt.Sprintf(", and snapshot %s, which is not finished then, is taken away with pct delsnapshot %d %s --force 1", name, id, name)
+		}
+	}
 	return fmt.Errorf("change container %d: container %d is locked (%s): wait until that is over; "+
-		"a lock that was left behind is taken off with pct unlock %d", t.spec.CTID, t.spec.CTID, lock, t.spec.CTID)
+		"a lock that was left behind is taken off with pct unlock %d%s", id, id, lock, id, more)
 }
 
 func (t *task) checkAbsent(ctx context.Context, h tasks.Host, f *found) (tasks.Diff, error) {
@@ -99,7 +123,7 @@ func (t *task) checkAbsent(ctx context.Context, h tasks.Host, f *found) (tasks.D
 		return nil, nil
 	}
 	if f.lock != "" {
-		return nil, t.locked(f.lock)
+		return nil, t.locked(f.lock, f.conf)
 	}
 	d := tasks.Diff{{Path: pathExists, From: "container " + f.now["hostname"], Effect: tasks.EffectReplace,
 		Note: "its volumes are destroyed with it"}}
@@ -121,11 +145,14 @@ func (t *task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	if err != nil {
 		return err
 	}
+	if f.node != "" {
+		return t.moved(f)
+	}
 	if err := pve.Writable(h); err != nil {
 		return err
 	}
 	if f.lock != "" {
-		return t.locked(f.lock)
+		return t.locked(f.lock, f.conf)
 	}
 	if err := t.findClones(h, f, d); err != nil {
 		return err
@@ -177,6 +204,12 @@ func (t *task) refusal(ctx context.Context, f *found, d tasks.Diff) error {
 		return nil
 	}
 	refused.Instead = orElse(refused.Instead, instead(c))
+	for i := range refused.Allow {
+		refused.Allow[i].Loss += ", and it is made anew:"
+		for _, c := range d {
+			refused.Allow[i].Loss += fmt.Sprintf("\n%s %s -> %s", c.Path, orNothing(c.From), orNothing(c.To))
+		}
+	}
 	return refused
 }
 
@@ -206,7 +239,10 @@ func (t *task) consent(ctx context.Context, f *found, what string) *tasks.Refuse
 		return &tasks.RefusedError{What: what, Instead: "linked clones share its volumes: destroy " + joinNumbers(f.clones) + " first"}
 	}
 	if !tasks.ConsentOf(ctx).DestroyAllowed(t.spec.CTID) {
-		return &tasks.RefusedError{What: what, Flag: fmt.Sprintf("--allow-destroy %d", t.spec.CTID)}
+		id := fmt.Sprint(t.spec.CTID)
+		return &tasks.RefusedError{What: what, Allow: []tasks.Allow{{
+			Flag: tasks.AllowDestroy, Name: id, Loss: fmt.Sprintf("container %s (%s) and all its volumes are destroyed", id, f.now["hostname"]),
+		}}}
 	}
 	return nil
 }

@@ -38,6 +38,7 @@ var (
 	macAddress   = regexp.MustCompile(`^([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}$`)
 	fsType       = regexp.MustCompile(`^[a-zA-Z0-9_]+$`)
 	octalMode    = regexp.MustCompile(`^0[0-7]{3}$`)
+	groupName    = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_.-]{0,31}$`)
 )
 
 // osTypes are the ones Proxmox knows how to set up.
@@ -66,6 +67,7 @@ func (s *Spec) Validate() []tasks.Problem {
 	oneOf(&p, "state", s.State, StateRunning, StateStopped, StateAbsent)
 	oneOf(&p, "restart", s.Restart, RestartAllowed, RestartNever)
 	oneOf(&p, "os_type", s.OSType, osTypes()...)
+	oneOf(&p, "arch", s.Arch, "amd64", "i386", "arm64", "armhf", "riscv32", "riscv64")
 	oneOf(&p, "console_mode", s.ConsoleMode, "tty", "console", "shell")
 	s.validateNames(&p)
 	s.validateOrigin(&p)
@@ -76,6 +78,7 @@ func (s *Spec) Validate() []tasks.Problem {
 	s.validateDevices(&p)
 	s.validateGPUs(&p)
 	s.validateRaw(&p)
+	s.validateSafety(&p)
 	return p
 }
 
@@ -86,6 +89,8 @@ func (s *Spec) validateNames(p *problems) {
 		p.require(!pve.HasControl(strings.ReplaceAll(*d, "\n", "")), "description", "only line feeds are allowed",
 			"has a control character or is not UTF-8")
 		p.require(len(*d) <= maxDescription, "description", "", "has %d bytes, more than %d", len(*d), maxDescription)
+		_, own := splitDescription(*d)
+		p.require(own == nil, "description", "take the line out: it is written and kept without", "has a line that begins with %s", ownLine)
 	}
 	for i, t := range s.Tags {
 		p.require(tagName.MatchString(t), fmt.Sprintf("tags.%d", i), "letters, digits and _ - + .", "%q is not a tag", t)
@@ -157,6 +162,7 @@ func (s *Spec) validateMounts(p *problems) {
 		p.require(m.HostPath != "/", at+"host_path", "", "the host's root directory must not be given to a container")
 		atLeastZero(p, at+"owner_uid", m.OwnerUID)
 		atLeastZero(p, at+"owner_gid", m.OwnerGID)
+		mountOptions(p, at+"mount_options", m.MountOptions)
 		s.validateOwners(p, i)
 	}
 	for i, v := range s.Volumes {
@@ -164,6 +170,10 @@ func (s *Spec) validateMounts(p *problems) {
 		target(at+"container_path", v.ContainerPath)
 		p.require(storageName.MatchString(v.Storage), at+"storage", "", "%q is not the name of a storage", v.Storage)
 		size(p, at+"size_gb", v.SizeGB, false)
+		s.validateFlags(p, at, MountFlags{Quota: v.Quota, MountOptions: v.MountOptions})
+	}
+	if s.Rootfs != nil {
+		s.validateFlags(p, "rootfs.", *s.Rootfs)
 	}
 }
 
@@ -193,23 +203,9 @@ func (s *Spec) validateDevices(p *problems) {
 		p.require(d.Mode == "" || octalMode.MatchString(d.Mode), at+"mode", `four octal digits: "0660"`, "%q is not a mode", d.Mode)
 		atLeastZero(p, at+"uid", d.UID)
 		atLeastZero(p, at+"gid", d.GID)
+		p.require(d.Group == "" || groupName.MatchString(d.Group), at+"group", "", "%q is not the name of a group", d.Group)
+		p.require(d.Group == "" || d.GID == nil, at+"gid", "give one of them", "the group is given by its number and by its name")
 		seen = append(seen, d.Path)
-	}
-}
-
-func (s *Spec) validateRaw(p *problems) {
-	if s.LXCOptions == nil {
-		return
-	}
-	for i, l := range *s.LXCOptions {
-		at := fmt.Sprintf("lxc_options.%d", i)
-		o, err := pve.ParseRawOption(l)
-		switch {
-		case err != nil:
-			p.add(at, "write it as lxc.KEY: VALUE, without line breaks", "%q is not a raw option", l)
-		case !pve.RawOptionAllowed(o.Key):
-			p.add(at, "", "Proxmox does not accept the option %s", o.Key)
-		}
 	}
 }
 

@@ -43,6 +43,9 @@ func (n Interface) validate(p *problems, at string) {
 		p.require(!group, at+"mac_address", "the first byte must be even", "%s is a group address", n.MACAddress)
 	}
 	p.require(n.VLAN >= 0 && n.VLAN <= 4094, at+"vlan", "", "%d is not a VLAN from 1 to 4094", n.VLAN)
+	for i, v := range n.Trunks {
+		p.require(v >= 1 && v <= 4094, fmt.Sprintf("%strunks.%d", at, i), "", "%d is not a VLAN from 1 to 4094", v)
+	}
 	p.require(n.MTU == 0 || n.MTU >= 64 && n.MTU <= 65535, at+"mtu", "", "%d is not an MTU from 64 to 65535", n.MTU)
 	p.require(n.RateMBs >= 0, at+"rate_mbs", "in MB/s", "%v is not a rate", n.RateMBs)
 }

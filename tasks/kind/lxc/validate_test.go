@@ -2,6 +2,7 @@ package lxc_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"reflect"
 	"strings"
@@ -10,6 +11,14 @@ import (
 	"phoenix/tasks"
 	"phoenix/tasks/kind/lxc"
 )
+
+// ids is a map of 9 numbers in each range, one behind the other in the container.
+func ids(ranges ...string) string {
+	for i, r := range ranges {
+		ranges[i] = fmt.Sprintf(`{"container_id":%d,%s,"count":9}`, 9*i, r)
+	}
+	return `"idmap":[` + strings.Join(ranges, ",") + "]"
+}
 
 func TestValidateNamesEachFault(t *testing.T) {
 	for name, c := range map[string]struct{ spec, path, summary, hint string }{
@@ -52,6 +61,25 @@ func TestValidateNamesEachFault(t *testing.T) {
 		"a group MAC address":           {`"network_config":{"name":"eth0","mac_address":"01:00:5e:00:00:01"}`, "network_config.0.mac_address", "01:00:5e:00:00:01 is a group address", "the first byte must be even"},
 		"a MAC address with hyphens":    {`"network_config":{"name":"eth0","mac_address":"BC-24-11-00-00-01"}`, "network_config.0.mac_address", `"BC-24-11-00-00-01" is not a MAC address`, "such as BC:24:11:00:00:01"},
 		"a VLAN out of range":           {`"network_config":{"name":"eth0","vlan":4095}`, "network_config.0.vlan", "4095 is not a VLAN from 1 to 4094", ""},
+		"a VLAN twice the size":         {`"network_config":{"name":"eth0","trunks":[5,8190]}`, "network_config.0.trunks.1", "8190 is not a VLAN from 1 to 4094", ""},
+		"an architecture by its kernel": {`"arch":"x86_64"`, "arch", `"x86_64" is not known`, "one of amd64, i386, arm64, armhf, riscv32, riscv64"},
+		"an option of another system":   {`"rootfs":{"mount_options":["noatime","ro"]}`, "rootfs.mount_options.1", `"ro" is not known`, "one of discard, lazytime, noatime, nodev, noexec, nosuid"},
+		"no option":                     {`"volumes":[{"storage":"local","size_gb":1,"container_path":"/d","mount_options":[""]}]`, "volumes.0.mount_options.0", `" " is not known`, "one of discard, lazytime, noatime, nodev, noexec, nosuid"},
+		"an option with a comma":        {`"mount_points":[{"host_path":"/srv","container_path":"/d","mount_options":["nodev,ro=0"]}]`, "mount_points.0.mount_options.0", `"nodev,ro=0" is not known`, "one of discard, lazytime, noatime, nodev, noexec, nosuid"},
+		"quotas without privilege":      {`"rootfs":{"quota":true}`, "rootfs.quota", "an unprivileged container has no quotas", `set "unprivileged": false, or take it out`},
+		"a profile with a line break":   {`"apparmor_profile":"a\nmp0: /etc,mp=/x"`, "apparmor_profile", `"a\nmp0: /etc,mp=/x" is not the name of a profile`, "generated, unconfined, or the name of a profile of the host"},
+		"a profile in two places":       {`"apparmor_profile":"generated","lxc_options":["lxc.cap.drop: x","lxc.apparmor.profile = a"]`, "lxc_options.1", "apparmor_profile says lxc.apparmor.profile, too", "take the line out"},
+		"a map in two places":           {`"idmap":[],"lxc_options":["lxc.idmap: u 0 100000 1"]`, "lxc_options.0", "idmap says lxc.idmap, too", "take the line out"},
+		"a map with privilege":          {`"unprivileged":false,` + ids(`"host_id":100000`), "idmap", "a privileged container has the users of the host", "take it out, or set unprivileged to true"},
+		"a map to root":                 {ids(`"host_id":0`), "idmap.0.host_id", "0 is root of the host", "a container that is to have it is privileged"},
+		"a map below that":              {ids(`"host_id":-5`), "idmap.0.host_id", "-5 is not the first of 9 ids", ""},
+		"a map beyond the last number":  {ids(`"host_id":4294967290`), "idmap.0.host_id", "4294967290 is not the first of 9 ids", ""},
+		"an unknown sort of ids":        {ids(`"host_id":5,"type":"pid"`), "idmap.0.type", `"pid" is not known`, "one of uid, gid, both"},
+		"a map of users alone":          {ids(`"host_id":5,"type":"uid"`), "idmap", "root of the container is mapped to nobody", "a range with container_id 0, of both users and groups"},
+		"two ranges of one host":        {ids(`"host_id":5`, `"host_id":13`), "idmap.1.host_id", "overlaps with that of idmap.0", ""},
+		"two ranges of one container":   {`"idmap":[{"container_id":0,"host_id":5,"count":9},{"type":"gid","container_id":8,"host_id":500,"count":1}]`, "idmap.1.container_id", "overlaps with that of idmap.0", ""},
+		"a range of none":               {`"idmap":[{"container_id":0,"host_id":5,"count":9},{"container_id":9,"host_id":50,"count":0}]`, "idmap.1.count", "0 is not a number of ids", ""},
+		"a line of ours by hand":        {`"description":"a\n<!-- phoenix: ctid=900 clone=1 -->"`, "description", "has a line that begins with <!-- phoenix:", "take the line out: it is written and kept without"},
 		"an MTU out of range":           {`"network_config":{"name":"eth0","mtu":63}`, "network_config.0.mtu", "63 is not an MTU from 64 to 65535", ""},
 		"a negative rate":               {`"network_config":{"name":"eth0","rate_mbs":-1}`, "network_config.0.rate_mbs", "-1 is not a rate", "in MB/s"},
 		"a relative mount":              {`"mount_points":[{"host_path":"/srv","container_path":"data"}]`, "mount_points.0.container_path", `"data" is not a clean absolute path`, "without //, ., .., a comma or a / at the end"},
@@ -140,7 +168,7 @@ func TestInterfacesAreAListOrOne(t *testing.T) {
 }
 
 func TestSpecSurvivesTheJourney(t *testing.T) {
-	for _, text := range []string{full, `{"ctid":900,"tags":[],"pct_options":{"mount":[]},"lxc_options":[],"description":""}`} {
+	for _, text := range []string{full, `{"ctid":900,"tags":[],"pct_options":{"mount":[]},"lxc_options":[],"description":"","idmap":[],"rootfs":{"mount_options":[]},"network_config":[{"name":"eth0","trunks":[]}]}`} {
 		s := decode(t, text)
 		raw, err := json.Marshal(s)
 		if err != nil {
