@@ -8,12 +8,15 @@ import (
 	"phoenix/tasks"
 	"phoenix/tasks/kind/apt"
 	"phoenix/tasks/kind/arc"
+	"phoenix/tasks/kind/bootcheck"
+	"phoenix/tasks/kind/containers"
 	"phoenix/tasks/kind/dataset"
 	"phoenix/tasks/kind/dns"
 	"phoenix/tasks/kind/exec"
 	"phoenix/tasks/kind/facts"
 	"phoenix/tasks/kind/file"
 	"phoenix/tasks/kind/firewall"
+	"phoenix/tasks/kind/guestfirewall"
 	"phoenix/tasks/kind/health"
 	"phoenix/tasks/kind/kernel"
 	"phoenix/tasks/kind/lxc"
@@ -43,12 +46,15 @@ func All() tasks.Registry {
 	return tasks.NewRegistry(
 		apt.Kind(),
 		arc.Kind(),
+		bootcheck.Kind(),
+		containers.Kind(),
 		dataset.Kind(),
 		dns.Kind(),
 		exec.Kind(),
 		facts.Kind(),
 		file.Kind(),
 		firewall.Kind(),
+		guestfirewall.Kind(),
 		health.Kind(),
 		kernel.Kind(),
 		lxc.Kind(),

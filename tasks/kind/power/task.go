@@ -147,7 +147,7 @@ func (t *task) restart(ctx context.Context, h tasks.Host, seconds int) error {
 	if err != nil {
 		return err
 	}
-	if err := guest.Startable(h, g.Next()); err != nil {
+	if err := guest.Startable(h, g.Next(), g.Config.Head().Raw()); err != nil {
 		return fmt.Errorf("restart container %d: it would not start again: %w", g.CTID, err)
 	}
 	if err := guest.Stop(ctx, h, g.CTID, seconds, t.spec.Force); err != nil {

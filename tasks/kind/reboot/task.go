@@ -90,18 +90,23 @@ func refusal(h tasks.Host) (*tasks.RefusedError, error) {
 }
 
 // Apply reboots. On a real machine it does not return; whoever follows the run comes
-// back for what is left.
+// back for what is left. Without consent it stays pending, and asks for that where
+// consent is all it lacks.
 func (t task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	scope := tasks.ScopeOf(ctx)
-	if !scope.Consent.Reboot {
-		return nil // it stays pending
-	}
 	refused, err := refusal(h)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if refused != nil {
+	case refused != nil && !scope.Consent.Reboot:
+		return nil
+	case refused != nil:
 		return refused
+	case !scope.Consent.Reboot:
+		reasons, _, _ := strings.Cut(d[0].Note, "\n"+tasks.NoteNoReboot)
+		return &tasks.RefusedError{What: "rebooting", Allow: []tasks.Allow{{
+			Flag: tasks.AllowReboot, Loss: "the host reboots, and its running guests stop with it\n" + reasons,
+		}}}
 	}
 	if scope.Reboot == nil {
 		return errors.New("reboot: nobody follows the run who would wait for the machine")

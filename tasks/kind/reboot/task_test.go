@@ -64,6 +64,10 @@ func TestReboot_withoutConsentSaysWhyOneIsNeeded(t *testing.T) {
 	if len(res.Remaining) != 1 || !res.Remaining[0].Held() || !strings.Contains(res.Remaining[0].Note, fresh) || !strings.Contains(res.Remaining[0].Note, "--allow-reboot") {
 		t.Errorf("the reason is told as %+v", res.Remaining)
 	}
+	want := tasks.Allow{Flag: tasks.AllowReboot, Loss: "the host reboots, and its running guests stop with it\nkernel " + fresh + " is installed, " + old + " runs"}
+	if !slices.Equal(res.Allow, []tasks.Allow{want}) {
+		t.Errorf("it asks for %+v, want %+v", res.Allow, want)
+	}
 }
 
 func TestReboot_notIntoAKernelWithoutTheDriver(t *testing.T) {
@@ -77,6 +81,9 @@ func TestReboot_notIntoAKernelWithoutTheDriver(t *testing.T) {
 	var refused *tasks.RefusedError
 	if !errors.As(err, &refused) || !strings.Contains(err.Error(), "dkms autoinstall -k "+fresh) {
 		t.Errorf("error %v", err)
+	}
+	if res := taskstest.Run(t, reboot.Kind(), `{}`, m); res.Cause != tasks.CausePending || len(res.Allow) > 0 {
+		t.Errorf("without consent it is %s and asks for %+v, which would not help", res.Cause, res.Allow)
 	}
 	if err := m.Write(t.Context(), tasks.Edit{Verb: tasks.VerbMkdir, Path: "/lib/modules/" + fresh + "/updates/dkms"}); err != nil {
 		t.Fatal(err)

@@ -9,9 +9,7 @@ package rollback
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"phoenix/tasks"
@@ -119,7 +117,7 @@ func (t *task) refusal(ctx context.Context, g *guest.Guest) *tasks.RefusedError 
 	case g.Protected():
 		return &tasks.RefusedError{What: what, Instead: `it is protected: set "protection": false in a run of its own first`}
 	case !tasks.ConsentOf(ctx).RollbackAllowed(g.CTID):
-		return &tasks.RefusedError{What: what, Flag: fmt.Sprintf("--allow-rollback %d", g.CTID)}
+		return &tasks.RefusedError{What: what, Allow: []tasks.Allow{{Flag: tasks.AllowRollback, Name: fmt.Sprint(g.CTID), Loss: what + " loses what it has written since"}}}
 	}
 	return nil
 }
@@ -137,40 +135,10 @@ func (t *task) Apply(ctx context.Context, h tasks.Host, _ tasks.Diff) error {
 	if refused := t.refusal(ctx, g); refused != nil {
 		return refused
 	}
-	if g.Running() {
-		seconds := t.spec.StopS
-		if seconds == 0 {
-			seconds = guest.StopSeconds
-		}
-		if err := guest.Stop(ctx, h, id, seconds, true); err != nil {
-			return fmt.Errorf("roll back container %d: %w", id, err)
-		}
+	seconds := t.spec.StopS
+	if seconds == 0 {
+		seconds = guest.StopSeconds
 	}
-	failed := t.rollback(ctx, h)
-	t.done = failed == nil
-	if !g.Running() {
-		return failed
-	}
-	if err := guest.Start(ctx, h, id); err != nil {
-		return errors.Join(failed, fmt.Errorf("container %d was stopped for a rollback and is stopped now: %w", id, err))
-	}
-	return failed
-}
-
-// rollback puts the stopped container back and sees it there.
-func (t *task) rollback(ctx context.Context, h tasks.Host) error {
-	id, name := t.spec.CTID, t.spec.Snapshot
-	args := []string{"rollback", strconv.Itoa(id), name}
-	out, err := guest.Pct(ctx, h, id, args...)
-	if err != nil {
-		return fmt.Errorf("roll back container %d: %w", id, err)
-	}
-	g, err := guest.Read(h, id)
-	if err != nil {
-		return fmt.Errorf("roll back container %d: %w", id, err)
-	}
-	if s, _, err := g.Snapshot(name); err != nil || !s.Current {
-		return guest.NotDone(out, args, "roll back container %d: it has not gone back to %s", id, name)
-	}
-	return nil
+	t.done, err = guest.GoBack(ctx, h, id, t.spec.Snapshot, seconds, g.Running())
+	return err
 }

@@ -77,6 +77,11 @@ func running(t *testing.T, m *sim.Machine) bool {
 	return strings.Contains(taskstest.Get(t, m.Host(), "/proc/net/unix"), "/var/lib/lxc/900/command")
 }
 
+func TestWithoutQuorumNothingIsTried(t *testing.T) {
+	m := newMachine(t, sim.LayoutZFS, "local-zfs")
+	taskstest.Suite{Kind: rollback.Kind(), Spec: spec, Consent: tasks.Consent{Rollback: []int{900}}}.WithoutQuorum(t, m.Host())
+}
+
 func TestARunningContainerIsStoppedPutBackAndStartedEachTime(t *testing.T) {
 	m := newMachine(t, sim.LayoutZFS, "local-zfs")
 	for range 2 {

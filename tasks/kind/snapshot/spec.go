@@ -10,4 +10,7 @@ type Spec struct {
 	Description string `json:"description,omitempty"`
 	// State is "present" or "absent".
 	State string `json:"state"`
+	// Keep is how many snapshots with a name and description that phoenix gave there are
+	// to be after this one was taken; older ones are taken away. 0 keeps all.
+	Keep int `json:"keep,omitempty"`
 }

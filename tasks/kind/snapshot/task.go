@@ -9,7 +9,6 @@ package snapshot
 import (
 	"context"
 	"fmt"
-	"strconv"
 
 	"phoenix/tasks"
 	"phoenix/tasks/guest"
@@ -52,6 +51,9 @@ func (s *Spec) Validate() []tasks.Problem {
 	if s.State != StatePresent && s.State != StateAbsent {
 		out = append(out, tasks.Problem{Path: "state", Summary: fmt.Sprintf("%q is neither present nor absent", s.State)})
 	}
+	if s.Keep != 0 && (s.Keep < 0 || s.State != StatePresent || !guest.SortManual.Named(s.Name) || s.Description != guest.SortManual.Description()) {
+		out = append(out, tasks.Problem{Path: "keep", Summary: fmt.Sprintf("%d: only snapshots with the name and description that phoenix gives are counted", s.Keep)})
+	}
 	switch {
 	case len(s.Description) > descriptionLimit:
 		out = append(out, tasks.Problem{Path: "description", Summary: fmt.Sprintf("has %d bytes, more than %d", len(s.Description), descriptionLimit)})
@@ -83,11 +85,7 @@ func (t *task) Check(_ context.Context, h tasks.Host) (tasks.Diff, error) {
 		return nil, err
 	}
 	if there {
-		from := s.Name
-		if !s.Taken.IsZero() {
-			from += " of " + s.Taken.Format(guest.TimeFormat)
-		}
-		return tasks.Diff{{Path: pathSnapshot, From: from, Effect: tasks.EffectLive}}, nil
+		return tasks.Diff{{Path: pathSnapshot, From: dated(s), Effect: tasks.EffectLive}}, nil
 	}
 	if g.Template() {
 		return nil, fmt.Errorf("take a snapshot of container %d: it is a template, which has none", g.CTID)
@@ -99,33 +97,50 @@ func (t *task) Check(_ context.Context, h tasks.Host) (tasks.Diff, error) {
 	if why := guest.Lacking(cfg, g.Config.Head().Values(), pve.FeatureSnapshot); why != "" {
 		return nil, fmt.Errorf("take a snapshot of container %d: %s", g.CTID, why)
 	}
-	return tasks.Diff{{Path: pathSnapshot, To: t.spec.Name, Effect: tasks.EffectLive}}, nil
+	d := tasks.Diff{{Path: pathSnapshot, To: t.spec.Name, Effect: tasks.EffectLive}}
+	for _, s := range t.surplus(g) {
+		d = append(d, tasks.Change{Path: "keep." + s.Name, From: dated(s), Effect: tasks.EffectLive})
+	}
+	return d, nil
 }
 
-// Apply takes the snapshot, or takes it away, and sees that done.
+// dated is the name of a snapshot and its time.
+func dated(s guest.Snapshot) string {
+	if s.Taken.IsZero() {
+		return s.Name
+	}
+	return s.Name + " of " + s.Taken.Format(guest.TimeFormat)
+}
+
+// surplus is what has to go for a new snapshot, beside which keep-1 are left.
+func (t *task) surplus(g *guest.Guest) []guest.Snapshot {
+	if t.spec.Keep == 0 {
+		return nil
+	}
+	return g.Surplus(guest.SortManual, t.spec.Keep-1)
+}
+
+// Apply takes the snapshot, or takes it away, and sees that done. Older ones go only
+// when the new one is there.
 func (t *task) Apply(ctx context.Context, h tasks.Host, _ tasks.Diff) error {
 	id, name := t.spec.CTID, t.spec.Name
 	if err := pve.Writable(h); err != nil {
 		return err
 	}
-	verb, doing := "snapshot", "take snapshot %s of container %d"
 	if t.spec.State == StateAbsent {
-		verb, doing = "delsnapshot", "take away snapshot %s of container %d"
-	}
-	args := []string{verb, strconv.Itoa(id), name}
-	if verb == "snapshot" && t.spec.Description != "" {
-		args = append(args, "--description", t.spec.Description)
-	}
-	out, err := guest.Pct(ctx, h, id, args...)
-	if err != nil {
-		return fmt.Errorf(doing+": %w", name, id, err)
+		return guest.DeleteSnapshot(ctx, h, id, name)
 	}
 	g, err := guest.Read(h, id)
 	if err != nil {
-		return fmt.Errorf(doing+": %w", name, id, err)
+		return err
 	}
-	if _, there, _ := g.Snapshot(name); there != (t.spec.State == StatePresent) {
-		return guest.NotDone(out, args, doing, name, id)
+	if err := guest.TakeSnapshot(ctx, h, id, name, t.spec.Description); err != nil {
+		return err
+	}
+	for _, s := range t.surplus(g) {
+		if err := guest.DeleteSnapshot(ctx, h, id, s.Name); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -91,6 +91,47 @@ func TestOneCallOfPctAndNoneInACheck(t *testing.T) {
 	}
 }
 
+func TestWithoutQuorumNothingIsTried(t *testing.T) {
+	m := newMachine(t, "local-btrfs")
+	taskstest.Suite{Kind: snapshot.Kind(), Spec: create}.WithoutQuorum(t, m.Host())
+	sh(t, m.Host(), "pct snapshot 900 before")
+	taskstest.Suite{Kind: snapshot.Kind(), Spec: remove}.WithoutQuorum(t, m.Host())
+}
+
+func TestOnlyPhoenixOwnAreCountedAndTheOldestGo(t *testing.T) {
+	const keep = `{"ctid":900,"name":"phoenix-20261122-100000","description":"taken by phoenix (phoenix)","state":"present","keep":2}`
+	m := newMachine(t, "local-btrfs")
+	own := strings.Fields("pct snapshot 900 NAME --description")
+	for _, c := range []struct{ name, text string }{
+		{"mine", "taken by phoenix (phoenix)"}, {"phoenix-20261122-070000", ""}, {"phoenix-before-20261122-070000", "taken by phoenix (phoenix-before)"},
+		{"phoenix-20261122-080000", "taken by phoenix (phoenix)"}, {"phoenix-20261122-090000", "taken by phoenix (phoenix)"},
+	} {
+		own[3] = c.name
+		out, err := m.Host().Run(t.Context(), tasks.Cmd{Argv: append(slices.Clone(own), c.text)})
+		if err != nil || out.Code != 0 {
+			t.Fatal(err, string(out.Stderr))
+		}
+	}
+	res := taskstest.Check(t, snapshot.Kind(), keep, m.Host())
+	if len(res.Changes) != 2 || res.Changes[1].Path != "keep.phoenix-20261122-080000" || res.Changes[1].To != "" {
+		t.Errorf("changes %+v", res.Changes)
+	}
+	rec := taskstest.NewRecorder(m.Host())
+	wants(t, taskstest.Run(t, snapshot.Kind(), keep, rec), tasks.StatusChanged, "")
+	want := []string{"pct snapshot 900 phoenix-20261122-100000 --description taken by phoenix (phoenix)", "pct delsnapshot 900 phoenix-20261122-080000"}
+	if got := rec.Commands(); !slices.Equal(got, want) {
+		t.Errorf("ran %q, want %q", got, want)
+	}
+	if err := m.Fault(sim.Fault{Kind: sim.FaultExit, Program: "pct", Verb: "snapshot", Code: 255, Stderr: "no space"}); err != nil {
+		t.Fatal(err)
+	}
+	rec = taskstest.NewRecorder(m.Host())
+	wants(t, taskstest.Run(t, snapshot.Kind(), strings.Replace(keep, "-100000", "-110000", 1), rec), tasks.StatusFailed, "no space")
+	if got := rec.Commands(); len(got) != 1 {
+		t.Errorf("after a failure ran %q", got)
+	}
+}
+
 func TestWhatCannotHaveSnapshotsIsNamed(t *testing.T) {
 	m := newMachine(t, "local")
 	wants(t, taskstest.Check(t, snapshot.Kind(), create, m.Host()), tasks.StatusFailed,
@@ -123,6 +164,8 @@ func TestFaultsOfASpecAreAllFound(t *testing.T) {
 		{snapshot.Spec{CTID: 1, Name: "1s", State: "there", Description: "a\nb"}, []string{"ctid", "name", "state", "description"}},
 		{snapshot.Spec{CTID: 900, Name: "current", State: "absent", Description: strings.Repeat("x", 8193)}, []string{"name", "description"}},
 		{snapshot.Spec{CTID: 900, Name: "--force", State: "absent"}, []string{"name"}},
+		{snapshot.Spec{CTID: 900, Name: "mine", State: "present", Keep: 2}, []string{"keep"}},
+		{snapshot.Spec{CTID: 900, Name: "phoenix-20261122-100000", Description: "mine", State: "present", Keep: 2}, []string{"keep"}},
 		{snapshot.Spec{CTID: 900, Name: strings.Repeat("x", 41), State: "absent"}, []string{"name"}},
 	} {
 		var got []string

@@ -115,7 +115,7 @@ func (t *task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 			d.Containers = append(d.Containers, t.look(ctx, h, g, &d))
 		}
 	}
-	if err := t.gone(h, seen, &d); err != nil {
+	if err := t.gone(ctx, h, seen, &d); err != nil {
 		return nil, err
 	}
 	slices.SortFunc(d.Containers, func(a, b Container) int { return a.CTID - b.CTID })
@@ -150,10 +150,14 @@ func (t *task) look(ctx context.Context, h tasks.Host, g *guest.Guest, d *Data) 
 	case g.Template():
 		c.State = StateTemplate
 	}
-	w := t.wanted(g.CTID)
-	if w == nil {
-		return c
+	if w := t.wanted(g.CTID); w != nil {
+		c.compare(ctx, h, w)
 	}
+	return c
+}
+
+// compare tells which properties are not as the configuration wants them.
+func (c *Container) compare(ctx context.Context, h tasks.Host, w *lxc.Spec) {
 	c.Managed = true
 	diff, err := w.Task().Check(ctx, h)
 	if err != nil {
@@ -162,7 +166,6 @@ func (t *task) look(ctx context.Context, h tasks.Host, g *guest.Guest, d *Data) 
 	for _, change := range diff {
 		c.Drift = append(c.Drift, change.Path)
 	}
-	return c
 }
 
 // running fills in what only a container that runs has.
@@ -193,7 +196,7 @@ func running(h tasks.Host, g *guest.Guest, c *Container) (faults []error) {
 }
 
 // gone adds the containers that are wanted or asked for and are not on this node.
-func (t *task) gone(h tasks.Host, seen map[int]bool, d *Data) error {
+func (t *task) gone(ctx context.Context, h tasks.Host, seen map[int]bool, d *Data) error {
 	var list []Container
 	for i := range t.spec.Wanted {
 		w := &t.spec.Wanted[i]
@@ -214,8 +217,12 @@ func (t *task) gone(h tasks.Host, seen map[int]bool, d *Data) error {
 		return fmt.Errorf("look for the containers that are not here: %w", err)
 	}
 	for i := range list {
-		if other, ok := cluster[list[i].CTID]; ok && other.Type == "lxc" {
-			list[i].State, list[i].Node = StateMoved, other.Node
+		c := &list[i]
+		if other, ok := cluster[c.CTID]; ok && other.Type == "lxc" {
+			c.State, c.Node, c.Drift = StateMoved, other.Node, nil
+			if w := t.wanted(c.CTID); w != nil {
+				c.compare(ctx, h, w)
+			}
 		}
 	}
 	d.Containers = append(d.Containers, list...)

@@ -92,10 +92,14 @@ func TestDriftIsToldByProperty(t *testing.T) {
 		{CTID: 901, Name: "db", State: "stopped"},
 		{CTID: 902, Name: "gone"},
 		{CTID: 903, Name: "never", State: "absent"},
-		{CTID: 904, Name: "moved"},
+		{CTID: 904, Name: "moved", MemoryMB: 1024},
 	}
 	sh(t, m, "pct set 901 --lock backup")
 	taskstest.Put(t, m.Host(), "/etc/pve/.vmlist", `{"ids":{"904":{"node":"other","type":"lxc","version":1}}}`)
+	if err := m.Host().Write(t.Context(), tasks.Edit{Verb: tasks.VerbMkdir, Path: "/etc/pve/nodes/other/lxc"}); err != nil {
+		t.Fatal(err)
+	}
+	taskstest.Put(t, m.Host(), "/etc/pve/nodes/other/lxc/904.conf", "hostname: moved\nmemory: 512\nrootfs: local-zfs:x\n")
 	taskstest.Put(t, m.Host(), "/etc/pve/nodes/pve/lxc/950.conf", "rootfs: local-zfs:x\ntemplate: 1\n")
 	d := ask(t, m.Host(), status.Spec{Wanted: wanted, CTIDs: []int{900, 901, 902, 904, 950, 951}})
 	got := make(map[int]string)
@@ -106,7 +110,7 @@ func TestDriftIsToldByProperty(t *testing.T) {
 		900: "running   true [memory_mb cores]",
 		901: "stopped  backup true []",
 		902: "missing   true [exists]",
-		904: "moved other  true [exists]",
+		904: "moved other  true [node memory_mb]",
 		950: "template   false []",
 		951: "missing   false []",
 	}

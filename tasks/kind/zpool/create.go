@@ -66,7 +66,8 @@ func (t task) look(ctx context.Context, h tasks.Host, pools []zfs.Pool) ([]disk.
 
 // refusal is why the disks are not taken; nil when they may be.
 func (t task) refusal(disks []disk.Disk, consent tasks.Consent) *tasks.RefusedError {
-	var used, full, flags []string
+	var used, full []string
+	var allow []tasks.Allow
 	for _, d := range disks {
 		if slices.ContainsFunc(d.Content, func(c disk.Content) bool { return c.Type == "zfs_member" && c.Label == t.spec.Name }) && len(d.Uses) == 0 {
 			return &tasks.RefusedError{
@@ -79,14 +80,14 @@ func (t task) refusal(disks []disk.Disk, consent tasks.Consent) *tasks.RefusedEr
 			used = append(used, d.Path+" ("+strings.Join(d.Uses, "; ")+")")
 		case !d.Empty() && !slices.Contains(consent.Wipe, d.Path):
 			full = append(full, d.String())
-			flags = append(flags, "--allow-wipe "+d.Path)
+			allow = append(allow, tasks.Allow{Flag: tasks.AllowWipe, Name: d.Path, Loss: "a disk is wiped for pool " + t.spec.Name + ", and all that is on it is lost:\n" + d.String()})
 		}
 	}
 	switch {
 	case len(used) > 0:
 		return &tasks.RefusedError{What: "taking disks for pool " + t.spec.Name, Instead: "free them first, no consent allows it: " + strings.Join(used, ", ")}
 	case len(full) > 0:
-		return &tasks.RefusedError{What: "wiping " + strings.Join(full, ", "), Flag: strings.Join(flags, " ")}
+		return &tasks.RefusedError{What: "wiping " + strings.Join(full, ", "), Allow: allow}
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package zpool_test
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -180,6 +181,14 @@ func TestPool_disksThatAreNotFreeAreRefused(t *testing.T) {
 			res := suite.Apply(t, rec)
 			if res.Status != tasks.StatusSkipped || res.Cause != tasks.CauseRefused || !strings.Contains(res.Why, tc.why) {
 				t.Errorf("%s %s, why %q; want a refusal with %q", res.Status, res.Cause, res.Why, tc.why)
+			}
+			if asks := strings.Contains(tc.why, "--allow-wipe"); asks && len(res.Allow) == 0 {
+				t.Error("it asks for no consent")
+			}
+			for _, a := range res.Allow {
+				if a.Flag != tasks.AllowWipe || slices.Contains(tc.wipe, a.Name) || !strings.Contains(res.Why, a.String()) || !strings.Contains(a.Loss, a.Name+" (") {
+					t.Errorf("it asks for %+v", a)
+				}
 			}
 			if !changed(t, res, "exists").Held() {
 				t.Errorf("the check does not say that it would be refused: %+v", res.Remaining)
