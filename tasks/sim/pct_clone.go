@@ -2,7 +2,6 @@ package sim
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path"
 	"strconv"
@@ -205,11 +204,7 @@ func (c *clone) copyAll() error {
 	if err := copyTree(c.m.path(from), c.m.path(guestRoot(c.newID))); err != nil {
 		return err
 	}
-	rules := fmt.Sprintf("/etc/pve/firewall/%d.fw", c.id)
-	if data, err := c.m.read(rules); err == nil {
-		return c.m.write(fmt.Sprintf("/etc/pve/firewall/%d.fw", c.newID), data, 0o640)
-	}
-	return nil
+	return c.m.cloneRules(c.id, c.newID)
 }
 
 // undo frees what was made and takes the configuration away.
@@ -219,6 +214,6 @@ func (c *clone) undo() error {
 		_, err := c.m.free(volid)
 		errs = append(errs, err)
 	}
-	errs = append(errs, os.RemoveAll(c.m.path(guestDir(c.newID))), os.Remove(c.m.path(c.m.confPath(c.newID))))
+	errs = append(errs, os.RemoveAll(c.m.path(guestDir(c.newID))), os.Remove(c.m.path(c.m.confPath(c.newID))), c.m.removeRules(c.newID))
 	return errors.Join(append(errs, c.m.exclusive(func() error { return c.m.writeVMList() }))...)
 }

@@ -265,7 +265,7 @@ func (c *creation) undo() error {
 			errs = append(errs, err)
 		}
 	}
-	errs = append(errs, os.RemoveAll(c.m.path(guestDir(c.id))), os.Remove(c.m.path(c.m.confPath(c.id))))
+	errs = append(errs, os.RemoveAll(c.m.path(guestDir(c.id))), os.Remove(c.m.path(c.m.confPath(c.id))), c.m.removeRules(c.id))
 	errs = append(errs, c.m.exclusive(func() error { return c.m.writeVMList() }))
 	return errors.Join(errs...)
 }

@@ -46,6 +46,9 @@ func (p *pctCall) wipe(cfg *config) error {
 			p.printf("disk image '%s' does not exist\n", missing)
 		}
 	}
+	if err := p.m.removeRules(p.id); err != nil {
+		return asWorker(err)
+	}
 	if p.on("purge") {
 		p.printf("purging CT %d from related configurations..\n", p.id)
 	}

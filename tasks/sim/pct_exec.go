@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path"
@@ -110,7 +111,7 @@ func (c *call) guestPower(id int, again bool) int {
 }
 
 // lxcAttach runs a program inside a container without Proxmox:
-// lxc-attach -n ID [--clear-env] -- PROGRAM.
+// lxc-attach -n ID [--clear-env] [--set-var NAME=VALUE] -- PROGRAM.
 func lxcAttach(c *call) int {
 	id, rest, bad := lxcArgs(c.argv[1:])
 	if bad != "" {
@@ -124,8 +125,12 @@ func lxcAttach(c *call) int {
 	}
 	env := c.env
 	for len(rest) > 0 && strings.HasPrefix(rest[0], "-") {
-		if rest[0] == "--clear-env" {
+		switch {
+		case rest[0] == "--clear-env":
 			env = nil
+		case rest[0] == "--set-var" && len(rest) > 1:
+			name, value, _ := strings.Cut(rest[1], "=")
+			env, rest = withVar(env, name, value), rest[1:]
 		}
 		if rest[0] == "--" {
 			rest = rest[1:]
@@ -137,6 +142,15 @@ func lxcAttach(c *call) int {
 		rest = []string{"sh", "-s"}
 	}
 	return c.attach(id, env, rest)
+}
+
+func withVar(env map[string]string, name, value string) map[string]string {
+	out := maps.Clone(env)
+	if out == nil {
+		out = make(map[string]string)
+	}
+	out[name] = value
+	return out
 }
 
 // lxcArgs takes -n ID off the arguments of LXC's programs.

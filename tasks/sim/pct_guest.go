@@ -49,7 +49,7 @@ func layGuest(m *Machine, id int, template string) error {
 	files := map[string]string{
 		"etc/os-release": fmt.Sprintf("NAME=%q\nID=%s\nVERSION_ID=%q\n", ostype, ostype, release),
 		"etc/passwd":     "root:x:0:0:root:/root:/bin/bash\nwww-data:x:33:33:www-data:/var/www:/usr/sbin/nologin\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
-		"etc/group":      "root:x:0:\nwww-data:x:33:\nnogroup:x:65534:\n",
+		"etc/group":      "root:x:0:\nwww-data:x:33:\nvideo:x:44:\nrender:x:106:\nnogroup:x:65534:\n",
 		"etc/hosts":      "127.0.0.1\tlocalhost\n::1\t\tlocalhost ip6-localhost ip6-loopback\nff02::1\t\tip6-allnodes\nff02::2\t\tip6-allrouters\n",
 	}
 	return writeGuest(m, id, files, 0o644)

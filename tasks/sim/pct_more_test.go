@@ -4,6 +4,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestExecPassesStreamsAndStatusThrough(t *testing.T) {
@@ -107,6 +108,42 @@ func TestASnapshotBringsBackConfigurationAndFiles(t *testing.T) {
 	if strings.Contains(out, "s1") || !strings.Contains(out, "`-> s2 ") || !strings.Contains(out, "\n `-> current") {
 		t.Errorf("listsnapshot prints\n%s", out)
 	}
+}
+
+func TestARollbackDropsWhatIsStagedAndKeepsNewVolumesAsUnused(t *testing.T) {
+	b := newBench(t, Options{})
+	b.must("pct", "create", "920", debian, "--rootfs", "local-btrfs:1", "--start", "1")
+	b.must("pct", "snapshot", "920", "s1")
+	b.must("pct", "set", "920", "--mp0", "local-btrfs:1,mp=/data", "--timezone", "UTC")
+	b.must("pct", "rollback", "920", "s1")
+	b.wantConf(920, "unused0: local-btrfs:920/vm-920-disk-1.raw")
+	b.wantNoConf(920, "[pve:pending]", "mp0:", "timezone:")
+}
+
+func TestAnUnfinishedSnapshotIsNotGoneBackTo(t *testing.T) {
+	b := newBench(t, Options{})
+	b.must("pct", "create", "920", debian, "--rootfs", "local-btrfs:1")
+	if err := b.m.Fault(Fault{Kind: FaultKill, Program: "pct", Verb: "snapshot", Point: "prepared"}); err != nil {
+		t.Fatal(err)
+	}
+	b.refused(137, "", "pct", "snapshot", "920", "s1")
+	b.wantConf(920, "lock: snapshot", "snapstate: prepare")
+	b.refused(255, "CT is locked (snapshot)", "pct", "snapshot", "920", "s2")
+	b.must("pct", "unlock", "920")
+	b.refused(255, "unable to rollback to incomplete snapshot (snapstate = prepare)", "pct", "rollback", "920", "s1")
+	b.must("pct", "delsnapshot", "920", "s1", "--force", "1")
+	b.wantNoConf(920, "[s1]")
+}
+
+func TestZFSGoesBackOnlyToTheNewestSnapshot(t *testing.T) {
+	now := time.Unix(1795386694, 0)
+	b := newBench(t, Options{Layout: LayoutZFS, Now: func() time.Time { now = now.Add(time.Second); return now }})
+	b.must("pct", "create", "920", debian, "--rootfs", "local-zfs:1")
+	b.must("pct", "snapshot", "920", "s1")
+	b.must("pct", "snapshot", "920", "s2")
+	b.refused(255, "can't rollback, 's1' is not most recent snapshot on 'local-zfs:subvol-920-disk-0'", "pct", "rollback", "920", "s1")
+	b.must("pct", "delsnapshot", "920", "s2")
+	b.must("pct", "rollback", "920", "s1")
 }
 
 func TestACloneGetsItsOwnVolumesAndAddresses(t *testing.T) {

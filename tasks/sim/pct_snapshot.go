@@ -34,6 +34,13 @@ func pctSnapshot(p *pctCall) error {
 		}
 		s.keys["snaptime"] = strconv.FormatInt(p.m.Now().Unix(), 10)
 		cfg.snapshots[name] = s
+		if p.hit("prepared") { // the volumes come next, under a lock
+			s.keys["snapstate"], cfg.keys["lock"] = "prepare", "snapshot"
+			if err := p.save(p.id, cfg); err != nil {
+				return err
+			}
+			return die(137, "")
+		}
 		cfg.keys["parent"] = name
 		return copyTree(p.m.path(guestRoot(p.id)), p.m.path(snapshotDir(p.id, name)))
 	})
@@ -93,23 +100,40 @@ func pctRollback(p *pctCall) error {
 		if err != nil {
 			return err
 		}
+		if newer := p.newer(cfg, s); newer != "" {
+			return die(255, "can't rollback, '%s' is not most recent snapshot on '%s'", name, newer)
+		}
+		if state := s.keys["snapstate"]; state != "" {
+			return die(255, "unable to rollback to incomplete snapshot (snapstate = %s)", state)
+		}
 		if p.m.running(p.id) {
 			if err := p.m.setRunning(p.id, false); err != nil {
 				return err
 			}
 		}
+		if p.hit("stopped") {
+			cfg.keys["lock"] = "rollback"
+			if err := p.save(p.id, cfg); err != nil {
+				return err
+			}
+			return die(137, "")
+		}
+		before := cfg.section
 		kept := map[string]string{}
 		for _, key := range append(cfg.numbered("unused"), "description") {
 			if v, ok := cfg.keys[key]; ok {
 				kept[key] = v
 			}
 		}
-		cfg.section = s.clone()
+		cfg.section, cfg.pending = s.clone(), newSection()
 		for _, key := range []string{"snaptime", "description"} {
 			delete(cfg.keys, key)
 		}
 		for key, value := range kept {
 			cfg.keys[key] = value
+		}
+		for _, key := range before.numbered("mp") {
+			new(update).retire(cfg, before.keys[key]) // what was allocated since
 		}
 		cfg.keys["parent"] = name
 		if err := os.RemoveAll(p.m.path(guestRoot(p.id))); err != nil {
@@ -121,6 +145,25 @@ func pctRollback(p *pctCall) error {
 		return startContainer(p)
 	}
 	return err
+}
+
+// newer is a volume on ZFS that has a newer snapshot than this one, for which ZFS does
+// not go back (ZFSPoolPlugin).
+func (p *pctCall) newer(cfg *config, s section) string {
+	at, _ := strconv.Atoi(s.keys["snaptime"])
+	for _, key := range append([]string{"rootfs"}, s.numbered("mp")...) {
+		volume, _, _ := strings.Cut(s.keys[key], ",")
+		id, _, _ := splitVolumeID(volume)
+		if p.m.storageType(id) != "zfspool" {
+			continue
+		}
+		for name := range cfg.snapshots {
+			if cfg.snaptime(name) > at {
+				return volume
+			}
+		}
+	}
+	return ""
 }
 
 func pctListSnapshot(p *pctCall) error {

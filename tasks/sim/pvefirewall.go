@@ -38,7 +38,7 @@ func firewallMacros() []string {
 }
 
 // readFirewall reads a file as Proxmox does: what it cannot read it names, and skips.
-func (m *Machine) readFirewall(path string) firewallFile {
+func (m *Machine) readFirewall(path string, option *regexp.Regexp) firewallFile {
 	f := firewallFile{options: map[string]string{}, sets: map[string]bool{}, groups: map[string]bool{}, aliases: map[string]bool{}}
 	kind := ""
 	for line := range strings.Lines(m.text(path)) {
@@ -61,7 +61,7 @@ func (m *Machine) readFirewall(path string) firewallFile {
 		switch {
 		case kind == "":
 			f.faults = append(f.faults, "skip line - no section")
-		case kind == "options" && !fwOption.MatchString(text):
+		case kind == "options" && !option.MatchString(text):
 			f.faults = append(f.faults, "can't parse option '"+text+"'")
 		case kind == "options":
 			key, value, _ := strings.Cut(text, ":")
@@ -113,10 +113,11 @@ func pveFirewall(c *call) int {
 	}
 	switch verb := c.argv[1]; verb {
 	case "compile", "status":
-		cluster := c.m.readFirewall("/etc/pve/firewall/cluster.fw")
-		host := c.m.readFirewall("/etc/pve/nodes/" + c.m.Node + "/host.fw")
+		cluster := c.m.readFirewall("/etc/pve/firewall/cluster.fw", fwOption)
+		host := c.m.readFirewall("/etc/pve/nodes/"+c.m.Node+"/host.fw", fwOption)
 		c.sayFirewall("/etc/pve/firewall/cluster.fw", cluster, cluster)
 		c.sayFirewall("/etc/pve/nodes/"+c.m.Node+"/host.fw", host, cluster)
+		c.sayGuests(cluster)
 		on := cluster.options["enable"] == "1"
 		if verb == "status" {
 			active, _ := c.m.activity("pve-firewall.service")
@@ -157,7 +158,7 @@ func (c *call) sayFirewall(path string, f, cluster firewallFile) {
 // sayAddress prints what is wrong with a set or an alias; addresses are not looked at.
 func (c *call) sayAddress(item string, cluster firewallFile) {
 	if set, ok := strings.CutPrefix(item, "+"); ok {
-		set = strings.TrimPrefix(set, "dc/")
+		set = strings.TrimPrefix(strings.TrimPrefix(set, "dc/"), "guest/")
 		if !cluster.sets[strings.ToLower(set)] && set != "management" {
 			c.errorf("no such ipset '%s'\n", set)
 		}

@@ -53,6 +53,21 @@ func (m *Machine) savePools(all pools) error {
 	if err != nil {
 		return err
 	}
+	for _, name := range m.glob("/proc/spl/kstat/zfs/*/state") {
+		if p := all[path.Base(path.Dir(name))]; p == nil || p.Exported {
+			if err := os.RemoveAll(m.path(path.Dir(name))); err != nil {
+				return err
+			}
+		}
+	}
+	for name, p := range all {
+		if p.Exported {
+			continue
+		}
+		if err := m.lays("/proc/spl/kstat/zfs/"+name+"/state", []byte("ONLINE\n"), 0o444); err != nil {
+			return err
+		}
+	}
 	return m.write(zfsFile, data, 0o600)
 }
 
