@@ -128,11 +128,15 @@ type hostFold struct {
 
 func (h *hostFold) add(e Event) {
 	switch {
+	case e.HostStarted != nil && h.done: // another turn, for what was agreed to in between
+		h.done, h.host.Error = false, nil
+		h.steps.turn()
 	case e.HostStarted != nil:
 		h.started = true
 		h.host.Started, h.host.Address = e.Time, e.HostStarted.Address
 	case e.HostConnected != nil:
-		h.host.ConnectMS, h.host.Uploaded = e.HostConnected.DurationMS, e.HostConnected.Uploaded
+		h.host.ConnectMS += e.HostConnected.DurationMS
+		h.host.Uploaded = h.host.Uploaded || e.HostConnected.Uploaded
 		h.steps.planned = max(h.steps.planned, e.HostConnected.Steps)
 	case e.Step != nil:
 		h.started = true
@@ -143,7 +147,8 @@ func (h *hostFold) add(e Event) {
 		h.host.Notes = append(h.host.Notes, *e.Note)
 	case e.HostDone != nil:
 		h.done = true
-		h.host.Ended, h.host.DurationMS, h.host.Error = e.Time, e.HostDone.DurationMS, e.HostDone.Error
+		h.host.Ended, h.host.Error = e.Time, e.HostDone.Error
+		h.host.DurationMS += e.HostDone.DurationMS
 	}
 }
 

@@ -93,7 +93,8 @@ type Note struct {
 	Hint string `json:"hint,omitempty"`
 }
 
-// HostStarted says that the run turned to a host.
+// HostStarted says that the run turned to a host. It comes again for a host that is
+// done when the operator has agreed to what some of its steps lack.
 type HostStarted struct {
 	// Address that is dialed.
 	Address string `json:"address,omitempty"`

@@ -2,6 +2,7 @@ package report
 
 import (
 	"encoding/json"
+	"slices"
 
 	"phoenix/tasks"
 )
@@ -51,6 +52,10 @@ func mapStep(e tasks.Event, f func(string) string) tasks.Event {
 		r.Why = f(r.Why)
 		r.Changes, r.Remaining = mapDiff(r.Changes, f), mapDiff(r.Remaining, f)
 		r.Data = mapJSON(r.Data, f)
+		r.Allow = slices.Clone(r.Allow)
+		for i, a := range r.Allow {
+			r.Allow[i] = tasks.Allow{Flag: a.Flag, Name: f(a.Name), Loss: f(a.Loss)}
+		}
 		e.Result = &r
 	}
 	return e

@@ -6,11 +6,38 @@ import (
 	"phoenix/tasks"
 )
 
+// unseen is why a step that has begun, maybe not for the first time, is unknown.
+const unseen = "its end was not seen"
+
 // stepFold is what has been seen of the steps of one machine.
 type stepFold struct {
 	order   []string
 	steps   map[string]*Step
 	planned int
+	// before are the results of the host's earlier turns, by step.
+	before map[string]tasks.Result
+}
+
+// turn begins another turn of the host: what a step makes in it adds to what it made.
+func (f *stepFold) turn() {
+	f.before = make(map[string]tasks.Result, len(f.steps))
+	for id, s := range f.steps {
+		f.before[id] = s.Result
+	}
+}
+
+// whole is the result of a step together with what it made in earlier turns.
+func (f *stepFold) whole(id string, r tasks.Result) tasks.Result {
+	was := f.before[id]
+	r.DurationMS += was.DurationMS
+	if len(was.Changes) == 0 {
+		return r
+	}
+	r.Changes = slices.Concat(was.Changes, r.Changes)
+	if r.Status == tasks.StatusOK {
+		r.Status = tasks.StatusChanged
+	}
+	return r
 }
 
 func (f *stepFold) add(e tasks.Event) {
@@ -18,13 +45,14 @@ func (f *stepFold) add(e tasks.Event) {
 	switch {
 	case e.Started != nil:
 		f.planned = max(f.planned, e.Started.Total)
+		s.Result = tasks.Result{Status: tasks.StatusUnknown, Why: unseen, Changes: s.Changes, DurationMS: s.DurationMS}
 	case e.Log != nil:
 		s.Log = append(s.Log, *e.Log)
 		if len(s.Log) >= 2*OutputLines {
 			s.Log = tail(s.Log, OutputLines)
 		}
 	case e.Result != nil:
-		s.Result = *e.Result
+		s.Result = f.whole(e.Step, *e.Result)
 		s.Log = tail(s.Log, logLines(s.Result))
 	}
 }
@@ -56,7 +84,7 @@ func (f *stepFold) step(id string) *Step {
 	if f.steps == nil {
 		f.steps = make(map[string]*Step)
 	}
-	s := &Step{ID: id, Result: tasks.Result{Status: tasks.StatusUnknown, Why: "its end was not seen"}}
+	s := &Step{ID: id, Result: tasks.Result{Status: tasks.StatusUnknown, Why: unseen}}
 	f.steps[id] = s
 	f.order = append(f.order, id)
 	return s

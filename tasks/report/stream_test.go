@@ -74,7 +74,7 @@ func TestNoSecretLeavesAStream(t *testing.T) {
 	s.Emit(Event{RunStarted: &RunStarted{Hosts: []string{"a"}}})
 	s.Emit(Event{Note: &Note{Text: secret, Hint: secret}})
 	step("a", tasks.Event{Step: "x", Log: &tasks.Log{Stream: "stdout", Text: secret}})
-	original := tasks.Result{Status: tasks.StatusFailed, Why: secret, Changes: diff, Remaining: diff, Data: data}
+	original := tasks.Result{Status: tasks.StatusFailed, Why: secret, Changes: diff, Remaining: diff, Data: data, Allow: []tasks.Allow{{Flag: tasks.AllowWipe, Name: secret, Loss: secret}}}
 	step("a", tasks.Event{Step: "x", Result: &original})
 	s.Emit(Event{Host: "a", Journal: &Journal{Events: []tasks.Event{{Step: "y", Result: &original}, {Step: "y", Log: &tasks.Log{Text: secret}}}}})
 	s.Emit(Event{Host: "a", HostDone: &HostDone{Error: &Error{What: secret, Why: secret, Hint: secret}}})
@@ -94,7 +94,7 @@ func TestNoSecretLeavesAStream(t *testing.T) {
 	if text := out.String(); strings.Contains(text, "er2") || strings.Count(text, "[redacted]") < 20 {
 		t.Errorf("the secret is still there, or its places are not:\n%s", text)
 	}
-	if original.Why != secret || diff[0].From != secret {
+	if original.Why != secret || diff[0].From != secret || original.Allow[0].Name != secret {
 		t.Error("the caller's own values were changed")
 	}
 }

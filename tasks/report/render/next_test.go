@@ -17,9 +17,9 @@ func TestNext(t *testing.T) {
 	}
 	refused := hosts(report.HostDrifted, report.HostOK)
 	refused[0].Steps = []report.Step{
-		{Result: tasks.Result{Cause: tasks.CauseRefused, Why: (&tasks.RefusedError{What: "replacing container 950", Flag: "--allow-destroy 950"}).Error()}},
-		{Result: tasks.Result{Cause: tasks.CauseRefused, Why: (&tasks.RefusedError{What: "rebooting", Flag: "--allow-reboot"}).Error()}},
-		{Result: tasks.Result{Cause: tasks.CauseRefused, Why: (&tasks.RefusedError{What: "rebooting again", Flag: "--allow-reboot"}).Error()}},
+		{Result: tasks.Result{Cause: tasks.CauseRefused, Why: (&tasks.RefusedError{What: "replacing container 950", Allow: []tasks.Allow{{Flag: tasks.AllowDestroy, Name: "950"}}}).Error()}},
+		{Result: tasks.Result{Cause: tasks.CauseRefused, Why: (&tasks.RefusedError{What: "rebooting", Allow: []tasks.Allow{{Flag: tasks.AllowReboot}}}).Error()}},
+		{Result: tasks.Result{Cause: tasks.CauseRefused, Why: (&tasks.RefusedError{What: "rebooting again", Allow: []tasks.Allow{{Flag: tasks.AllowReboot}}}).Error()}},
 	}
 	differing := func(d ...tasks.Diff) []report.Host {
 		var out []report.Host
@@ -31,7 +31,7 @@ func TestNext(t *testing.T) {
 	}
 	live := tasks.Change{Path: "cores", Effect: tasks.EffectLive}
 	replace := tasks.Change{Path: "storage_size_gb", Effect: tasks.EffectReplace,
-		Note: (&tasks.RefusedError{Flag: "--allow-destroy 950", Instead: "set storage_size_gb to 8"}).Note()}
+		Note: (&tasks.RefusedError{Allow: []tasks.Allow{{Flag: tasks.AllowDestroy, Name: "950"}}, Instead: "set storage_size_gb to 8"}).Note()}
 	protected := tasks.Change{Path: "unprivileged", Effect: tasks.EffectReplace, Note: (&tasks.RefusedError{Instead: "it is protected"}).Note()}
 	restart := tasks.Change{Path: "timezone", Effect: tasks.EffectPending, Note: "written\n" + tasks.NoteNoRestart}
 	pending := tasks.Change{Path: "timezone", Effect: tasks.EffectPending, Note: "written"}

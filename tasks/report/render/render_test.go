@@ -120,7 +120,7 @@ func TestSimilarSpeaksOfDifferencesOnly(t *testing.T) {
 }
 
 func TestARefusalIsSaidOnce(t *testing.T) {
-	refused := &tasks.RefusedError{What: "destroying container 900", Flag: "--allow-destroy 900"}
+	refused := &tasks.RefusedError{What: "destroying container 900", Allow: []tasks.Allow{{Flag: tasks.AllowDestroy, Name: "900"}}}
 	r := report.Report{Finished: true, Hosts: []report.Host{{Name: "a", Status: report.HostDrifted, Steps: []report.Step{{ID: "lxc:900", Result: tasks.Result{
 		Status: tasks.StatusSkipped, Cause: tasks.CauseRefused, Why: refused.Error(),
 		Remaining: tasks.Diff{{Path: "exists", From: "x", Effect: tasks.EffectReplace, Note: refused.Note()}},

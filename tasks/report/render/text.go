@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"phoenix/tasks"
+	"phoenix/tasks/kind/containers"
 	"phoenix/tasks/report"
 	"phoenix/tasks/report/term"
 )
@@ -24,6 +25,7 @@ func Text(w io.Writer, r report.Report, o Options) error {
 	for _, c := range classes(groups) {
 		t.class(c)
 	}
+	t.containers(r.Hosts)
 	t.similar(groups)
 	t.totals()
 	if next := Next(r); next != "" {
@@ -179,6 +181,9 @@ func (t *text) earlier(e report.Earlier) string {
 }
 
 func (t *text) step(s report.Step) []string {
+	if s.ID == containers.StepID { // see containers
+		s.Data = nil
+	}
 	if s.Status == tasks.StatusOK && len(s.Data) == 0 && t.verbosity < term.Steps {
 		return nil
 	}

@@ -132,8 +132,8 @@ func stepLevel(r tasks.Result) level {
 func (s Style) result(id string, r tasks.Result) string {
 	glyph, role := StepGlyph(r)
 	text := s.Paint(role, glyph+" "+id+" "+StepWord(r))
-	if n := len(r.Changes); n > 0 {
-		text += fmt.Sprintf(" (%s, %s)", properties(n), Millis(r.DurationMS))
+	if len(r.Changes) > 0 {
+		text += fmt.Sprintf(" (%s, %s)", s.made(r), Millis(r.DurationMS))
 	} else if r.DurationMS >= 1000 {
 		text += " (" + Millis(r.DurationMS) + ")"
 	}
@@ -143,11 +143,21 @@ func (s Style) result(id string, r tasks.Result) string {
 	return text
 }
 
-func properties(n int) string {
-	if n == 1 {
-		return "1 property"
+// made names the one property that changed, or counts them. What was made or taken away
+// as a whole says so itself.
+func (s Style) made(r tasks.Result) string {
+	c, n := r.Changes[0], len(r.Changes)
+	switch {
+	case n > 1:
+		return fmt.Sprintf("%d properties", n)
+	case r.Status != tasks.StatusChanged && r.Status != tasks.StatusWouldChange:
+		return "1 property" // its name would be taken for that of what went wrong
+	case c.Path == "exists" && c.To != "":
+		return s.Clean(c.To)
+	case c.Path == "exists":
+		return "destroyed"
 	}
-	return fmt.Sprintf("%d properties", n)
+	return s.Clean(c.Path)
 }
 
 func (s Style) hostDone(d report.HostDone) []line {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"phoenix/tasks"
 	"phoenix/tasks/report"
 )
 
@@ -14,16 +15,18 @@ type progress struct {
 	began   time.Time
 	hosts   int
 	done    report.HostCounts
-	busy    []*busyHost // in the order in which they began
+	over    map[string]report.HostStatus // the hosts that are done
+	busy    []*busyHost                  // in the order in which they began
 	ended   bool
 }
 
 // busyHost is a host under way.
 type busyHost struct {
 	name  string
-	doing string // the step's ID, or what is done between steps
+	doing string // the steps' IDs, or what is done between steps
 	since time.Time
-	index int
+	steps tasks.Underway
+	index int // of the step that was begun last
 	total int
 }
 
@@ -33,6 +36,10 @@ func (p *progress) add(e report.Event) {
 		p.command, p.began, p.hosts = e.RunStarted.Command, e.Time, len(e.RunStarted.Hosts)
 	case e.HostStarted != nil:
 		p.host(e.Host, e.Time)
+		if was, again := p.over[e.Host]; again {
+			delete(p.over, e.Host)
+			p.count(was, -1)
+		}
 	case e.HostConnected != nil:
 		p.host(e.Host, e.Time).turn("connected", e.Time)
 	case e.Note != nil:
@@ -41,7 +48,11 @@ func (p *progress) add(e report.Event) {
 		p.step(e)
 	case e.HostDone != nil:
 		p.leave(e.Host)
-		p.count(e.HostDone.Status)
+		if p.over == nil {
+			p.over = make(map[string]report.HostStatus)
+		}
+		p.over[e.Host] = e.HostDone.Status
+		p.count(e.HostDone.Status, 1)
 	case e.RunDone != nil:
 		p.ended = true
 	}
@@ -78,10 +89,18 @@ func (p *progress) leave(name string) {
 
 func (p *progress) step(e report.Event) {
 	b := p.host(e.Host, e.Time)
-	switch {
-	case e.Step.Started != nil:
+	seen := *e.Step
+	seen.Time = e.Time // the machine's own clock may be another
+	b.steps.Note(seen)
+	if e.Step.Started != nil {
 		b.index, b.total = e.Step.Started.Index, e.Step.Started.Total
-		b.turn(e.Step.Step, e.Time)
+	}
+	oldest := b.steps.Oldest()
+	switch more := b.steps.Len() - 1; {
+	case more > 0:
+		b.turn(fmt.Sprintf("%s and %d more", oldest.Step, more), oldest.Since)
+	case more == 0:
+		b.turn(oldest.Step, oldest.Since)
 	case e.Step.Result != nil && b.index == b.total && b.total > 0:
 		b.turn("finishing", e.Time)
 	}
@@ -89,21 +108,21 @@ func (p *progress) step(e report.Event) {
 
 func (b *busyHost) turn(doing string, at time.Time) { b.doing, b.since = doing, at }
 
-func (p *progress) count(s report.HostStatus) {
-	p.done.Total++
+func (p *progress) count(s report.HostStatus, by int) {
+	p.done.Total += by
 	switch s {
 	case report.HostOK:
-		p.done.OK++
+		p.done.OK += by
 	case report.HostChanged:
-		p.done.Changed++
+		p.done.Changed += by
 	case report.HostDrifted:
-		p.done.Drifted++
+		p.done.Drifted += by
 	case report.HostUnreachable:
-		p.done.Unreachable++
+		p.done.Unreachable += by
 	case report.HostNotStarted:
-		p.done.NotStarted++
+		p.done.NotStarted += by
 	default:
-		p.done.Failed++
+		p.done.Failed += by
 	}
 }
 
@@ -116,7 +135,7 @@ func (p *progress) fraction() float64 {
 	sum := float64(p.done.Total)
 	for _, b := range p.busy {
 		if b.total > 0 {
-			sum += float64(b.index-1) / float64(b.total)
+			sum += float64(b.index-max(b.steps.Len(), 1)) / float64(b.total)
 		}
 	}
 	return min(sum/float64(p.hosts), 1)

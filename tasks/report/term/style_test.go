@@ -195,3 +195,21 @@ func TestChange(t *testing.T) {
 		})
 	}
 }
+
+func TestAStepNamesItsOneChange(t *testing.T) {
+	for _, tc := range []struct {
+		status tasks.Status
+		diff   tasks.Diff
+		want   string
+	}{
+		{tasks.StatusChanged, tasks.Diff{{Path: "memory_mb", From: "1", To: "2"}}, "~ lxc:900 changed (memory_mb, 5 ms)"},
+		{tasks.StatusChanged, tasks.Diff{{Path: "a", To: "1"}, {Path: "b", To: "2"}}, "~ lxc:900 changed (2 properties, 5 ms)"},
+		{tasks.StatusChanged, tasks.Diff{{Path: "exists", To: "cloned from container 800"}}, "~ lxc:900 changed (cloned from container 800, 5 ms)"},
+		{tasks.StatusWouldChange, tasks.Diff{{Path: "exists", From: "container web"}}, "~ lxc:900 would change (destroyed, 5 ms)"},
+		{tasks.StatusFailed, tasks.Diff{{Path: "memory_mb", From: "1", To: "2"}}, "! lxc:900 failed (1 property, 5 ms)"},
+	} {
+		if got := (Style{}).result("lxc:900", tasks.Result{Status: tc.status, Changes: tc.diff, DurationMS: 5}); got != tc.want {
+			t.Errorf("%q, want %q", got, tc.want)
+		}
+	}
+}
