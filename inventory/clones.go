@@ -141,12 +141,15 @@ func (f *family) inherited(says func(*lxc.Spec) bool) *lxc.Spec {
 // which only grows.
 func (f *family) fixed() {
 	s := &f.clone.Spec
-	if s.Unprivileged != nil {
-		from := f.inherited(func(s *lxc.Spec) bool { return s.Unprivileged != nil })
-		if have := from == nil || *from.Unprivileged; have != *s.Unprivileged {
-			f.fault("unprivileged", "a clone has the privilege of its parent: set both alike, or create this one from a template",
-				"unprivileged is %t for container %d, of which this is a clone", have, f.parent.Spec.CTID)
-		}
+	from := f.inherited(func(s *lxc.Spec) bool { return s.Unprivileged != nil })
+	have := from == nil || *from.Unprivileged
+	switch {
+	case s.Unprivileged != nil && have != *s.Unprivileged:
+		f.fault("unprivileged", "a clone has the privilege of its parent: set both alike, or create this one from a template",
+			"unprivileged is %t for container %d, of which this is a clone", have, f.parent.Spec.CTID)
+	case s.Unprivileged == nil && !have && s.PctOptions != nil && s.PctOptions.Keyctl != nil && *s.PctOptions.Keyctl:
+		n, _ := f.clone.node.Find([]string{"pct_options", "keyctl"})
+		f.l.found.Add(n.Fault(fmt.Sprintf("keyctl is for unprivileged containers, and this is a clone of container %d, which is none", f.parent.Spec.CTID), "take it out"))
 	}
 	size := float64(defaultSizeGB)
 	if from := f.inherited(func(s *lxc.Spec) bool { return s.StorageSizeGB != 0 }); from != nil {
@@ -176,4 +179,24 @@ func (f *family) addresses() {
 			}
 		}
 	}
+}
+
+// StoragePool is the storage of the container's root volume: its own, or that of the
+// nearest ancestor which names one; empty where none does.
+func (h *Host) StoragePool(c *lxc.Spec) string {
+	seen := make(map[int]bool) // clones may go round in a ring before they are validated
+	for c != nil && !seen[c.CTID] {
+		if c.StoragePool != "" {
+			return c.StoragePool
+		}
+		seen[c.CTID] = true
+		parent := c.CloneFromCTID
+		c = nil
+		for i := range h.Containers {
+			if h.Containers[i].Spec.CTID == parent {
+				c = &h.Containers[i].Spec
+			}
+		}
+	}
+	return ""
 }

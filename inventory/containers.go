@@ -155,7 +155,7 @@ func (l *loader) placeListed(o owners, h *hostEntry, item *document.Node) {
 		return // the schema says so
 	}
 	if from > to {
-		l.found.Add(item.Fault(fmt.Sprintf("%q runs backwards", item.Text), ""))
+		l.found.Add(item.Fault(fmt.Sprintf("%q runs backwards", item.Text), fmt.Sprintf("write %d-%d", to, from)))
 		return
 	}
 	any := false
@@ -225,8 +225,10 @@ func (l *loader) containers(h *hostEntry) {
 func (l *loader) container(e *entry, node *document.Node) Container {
 	c := Container{Profiles: e.profiles, Origin: e.at.String(), node: node}
 	l.checkSecrets(node)
-	l.decode(section{what: fmt.Sprintf("container %d", e.ctid), node: node, at: e.at, extra: map[string]any{"ctid": e.ctid}}, &c.Spec)
+	c.Firewall = l.guestFirewall(e.ctid, node.Get("firewall"))
+	l.decode(section{what: fmt.Sprintf("container %d", e.ctid), node: node.Without("firewall", "health_checks"), at: e.at, extra: map[string]any{"ctid": e.ctid}}, &c.Spec)
 	c.Spec.CTID = e.ctid
+	c.HealthChecks = l.healthChecks(node.Get("health_checks"))
 	l.checkAlone(e, &c)
 	return c
 }

@@ -3,7 +3,6 @@ package inventory
 import (
 	"cmp"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -23,6 +22,11 @@ func (l *loader) checkAlone(e *entry, c *Container) {
 		d.Severity = diag.Warning
 		l.found.Add(d)
 	}
+	if n := c.node.Get("health_checks"); len(c.HealthChecks) > 0 && !s.Runs() {
+		d := n.Fault("health_checks are asked inside a container that runs, and this one is not to run", "")
+		d.Severity = diag.Warning
+		l.found.Add(d)
+	}
 	if p := s.PctOptions; p != nil && p.Keyctl != nil && *p.Keyctl && s.Unprivileged != nil && !*s.Unprivileged {
 		l.found.Add(at("pct_options", "keyctl").Fault("keyctl is for unprivileged containers", "take it out, or set unprivileged to true"))
 	}
@@ -36,9 +40,9 @@ func (l *loader) checkAlone(e *entry, c *Container) {
 			n := at("network_config", fmt.Sprint(i), f.gwKey)
 			switch {
 			case gw == ip.Addr():
-				l.found.Add(n.Fault(fmt.Sprintf("the gateway %s is the container's own address", gw), ""))
+				l.found.Add(n.Fault(fmt.Sprintf("the gateway %s is the container's own address", gw), "say that of the router, or leave it out"))
 			case !ip.Contains(gw) && !ip.IsSingleIP() && !gw.IsLinkLocalUnicast():
-				l.found.Add(n.Fault(fmt.Sprintf("the gateway %s is outside the subnet %s", gw, ip.Masked()), ""))
+				l.found.Add(n.Fault(fmt.Sprintf("the gateway %s is outside the subnet %s", gw, ip.Masked()), "name a router of that subnet, or widen the prefix of the address"))
 			}
 		}
 	}
@@ -46,20 +50,23 @@ func (l *loader) checkAlone(e *entry, c *Container) {
 
 // crossHosts holds the rules between containers and between hosts.
 func (l *loader) crossHosts(hosts []*hostEntry) {
-	c := claims{l: l, first: make(map[string]claimed)}
+	c := claims{l: l, first: make(map[claim]claimed)}
 	l.sameAddress(hosts)
 	for _, h := range hosts {
 		if addr, err := netip.ParseAddr(h.Address); err == nil {
-			c.add(h, "IP address", addr.Unmap().String(), "host "+h.Name, &document.Node{Pos: h.at}, true)
+			c.add(h, claim{what: "IP address", value: addr.Unmap().String(), who: "host " + h.Name, host: true}, &document.Node{Pos: h.at})
 		}
 	}
 	for _, h := range hosts {
 		c.bridges(h)
 		for i := range h.Containers {
 			c.container(h, &h.Containers[i])
+			l.subnets(h, &h.Containers[i])
+			l.storages(h, &h.Containers[i])
 		}
 		l.checkDepends(h, hosts)
 		l.sharedGPUs(h)
+		l.checkGuestFirewalls(h)
 	}
 }
 
@@ -82,63 +89,6 @@ func (l *loader) sameAddress(hosts []*hostEntry) {
 	}
 }
 
-// claims finds what two things have that only one can have.
-type claims struct {
-	l     *loader
-	first map[string]claimed
-}
-
-type claimed struct {
-	who, cluster string
-	at           document.Pos
-	host         bool
-}
-
-func (c *claims) container(h *hostEntry, ct *Container) {
-	if ct.Spec.State == lxc.StateAbsent {
-		return
-	}
-	who := fmt.Sprintf("container %d", ct.Spec.CTID)
-	at := func(path ...string) *document.Node { n, _ := ct.node.Find(path); return n }
-	if ct.Spec.Name != "" {
-		c.add(h, "name", strings.ToLower(ct.Spec.Name), who, at("name"), false)
-	}
-	for i, nic := range ct.Spec.NetworkConfig {
-		for key, text := range map[string]string{"ip": nic.IP, "ip6": nic.IP6} {
-			if ip, err := netip.ParsePrefix(text); err == nil {
-				c.add(h, "IP address", ip.Addr().Unmap().String(), who, at("network_config", fmt.Sprint(i), key), false)
-			}
-		}
-		if mac, err := net.ParseMAC(nic.MACAddress); err == nil {
-			c.add(h, "MAC address", mac.String(), who, at("network_config", fmt.Sprint(i), "mac_address"), false)
-		}
-	}
-}
-
-// add reports the second who has the same thing. Between clusters a name may repeat,
-// and an address, which may be on another network, is only warned about. Two hosts
-// behind one address (another port, another jump host) are legal.
-func (c *claims) add(h *hostEntry, what, value, who string, n *document.Node, host bool) {
-	key := what + " " + value
-	before, twice := c.first[key]
-	switch {
-	case !twice:
-		c.first[key] = claimed{who: who, cluster: h.Cluster, at: n.Pos, host: host}
-		return
-	case host && before.host, what == "name" && before.cluster != h.Cluster:
-		return
-	}
-	hint := ""
-	if before.at.Source != nil {
-		hint = "first at " + before.at.String()
-	}
-	d := n.Fault(fmt.Sprintf("%s has the same %s as %s, %s", who, what, before.who, value), hint)
-	if before.cluster != h.Cluster {
-		d.Severity = diag.Warning
-	}
-	c.l.found.Add(d)
-}
-
 // checkDepends holds depends_on: it exists, on the same host, without a cycle, and
 // the order of starting agrees with it.
 func (l *loader) checkDepends(h *hostEntry, hosts []*hostEntry) {
@@ -155,6 +105,8 @@ func (l *loader) checkDepends(h *hostEntry, hosts []*hostEntry) {
 			case need == c.Spec.CTID: // the family says so
 			case !here:
 				l.missingNeed(h, hosts, n, need)
+			case dep.Spec.State == lxc.StateAbsent && c.Spec.State != lxc.StateAbsent:
+				l.found.Add(n.Fault(fmt.Sprintf("container %d is to be absent", need), "take it out of depends_on"))
 			default:
 				l.bootOrder(c, dep, n)
 			}
@@ -171,21 +123,29 @@ func (l *loader) missingNeed(h *hostEntry, hosts []*hostEntry, n *document.Node,
 			return
 		}
 	}
-	l.found.Add(n.Fault(fmt.Sprintf("there is no container %d on host %s", need, h.Name), ""))
+	l.found.Add(n.Fault(fmt.Sprintf("there is no container %d on host %s", need, h.Name), "depends_on names containers of the LXC file, also those made by hand"))
 }
 
-// bootOrder compares the places in Proxmox's order of starting, in which a
-// container without a place comes after all that have one.
+// bootOrder compares the places in Proxmox's order of starting, in which a container
+// without a place comes after all that have one, and of two alike the lower CTID first
+// (get_start_stop_list, pve-manager 8).
 func (l *loader) bootOrder(c, dep *Container, n *document.Node) {
 	mine, its := c.Spec.BootOrder, dep.Spec.BootOrder
-	atBoot := c.Spec.StartAtBoot != nil && *c.Spec.StartAtBoot && dep.Spec.StartAtBoot != nil && *dep.Spec.StartAtBoot
+	both := c.Spec.StartAtBoot != nil && *c.Spec.StartAtBoot && dep.Spec.StartAtBoot != nil && *dep.Spec.StartAtBoot
+	before := fmt.Sprintf("container %d depends on %d and starts before it: ", c.Spec.CTID, dep.Spec.CTID)
+	hint := fmt.Sprintf("give %d a boot_order above that of %d", c.Spec.CTID, dep.Spec.CTID)
 	switch {
-	case mine == nil:
-	case its != nil && *its > *mine:
-		l.found.Add(n.Fault(fmt.Sprintf("container %d depends on %d and starts before it: boot_order %d and %d", c.Spec.CTID, dep.Spec.CTID, *mine, *its), ""))
-	case its == nil && atBoot:
-		l.found.Add(n.Fault(fmt.Sprintf("container %d depends on %d and starts before it: boot_order %d and none, which comes last",
-			c.Spec.CTID, dep.Spec.CTID, *mine), fmt.Sprintf("give %d a boot_order", dep.Spec.CTID)))
+	case mine != nil && its != nil && *its > *mine:
+		l.found.Add(n.Fault(fmt.Sprintf("%sboot_order %d and %d", before, *mine, *its), hint))
+	case !both:
+	case mine != nil && its == nil:
+		l.found.Add(n.Fault(fmt.Sprintf("%sboot_order %d and none, which comes last", before, *mine), fmt.Sprintf("give %d a boot_order", dep.Spec.CTID)))
+	case mine != nil && *mine == *its && dep.Spec.CTID > c.Spec.CTID:
+		l.found.Add(n.Fault(fmt.Sprintf("%sboth have boot_order %d, and the lower CTID is first", before, *mine), hint))
+	case mine == nil && its == nil && dep.Spec.CTID > c.Spec.CTID:
+		d := n.Fault(before+"neither has a boot_order, and the lower CTID is first", fmt.Sprintf("give %d a boot_order", dep.Spec.CTID))
+		d.Severity = diag.Warning
+		l.found.Add(d)
 	}
 }
 
@@ -205,7 +165,7 @@ func (l *loader) cycles(h *hostEntry, byID map[int]*Container) {
 		if isClone(c) && c.Spec.CloneFromCTID == path[1] {
 			n, what = c.node.Get("clone_from_ctid"), "the containers need each other: "
 		}
-		l.found.Add(n.Fault(what+strings.Join(words, " -> "), ""))
+		l.found.Add(n.Fault(what+strings.Join(words, " -> "), "take one of them out"))
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 	"phoenix/schemas"
 	"phoenix/tasks/kind/arc"
 	"phoenix/tasks/kind/dataset"
-	"phoenix/tasks/kind/firewall"
+	"phoenix/tasks/kind/guestfirewall"
 	"phoenix/tasks/kind/health"
 	"phoenix/tasks/kind/lxc"
 	"phoenix/tasks/kind/network"
@@ -22,6 +22,7 @@ import (
 	"phoenix/tasks/kind/script"
 	"phoenix/tasks/kind/user"
 	"phoenix/tasks/kind/zpool"
+	"phoenix/tasks/ruleset"
 	"phoenix/tasks/secret"
 )
 
@@ -97,6 +98,8 @@ func jsonTypes(t reflect.Type) []string {
 		return []string{"object", "array"}
 	case reflect.TypeFor[lxc.Assignment]():
 		return []string{"integer", "string", "array"}
+	case reflect.TypeFor[lxc.Taking]():
+		return []string{"boolean", "string"}
 	case reflect.TypeFor[oneOrMore]():
 		return []string{"string", "array"}
 	case reflect.TypeFor[health.Command]():
@@ -215,6 +218,7 @@ func TestSchemasAndTypesDoNotDriftApart(t *testing.T) {
 		w.fields("users.*.pve", w.root.Defs["pve_user"], reflect.TypeFor[pveuser.Spec](), []string{"name"})
 		w.fields("steps.*", entry("steps"), reflect.TypeFor[script.Spec](), []string{"name", "check", "apply"}, "check", "apply", "needs", "timeout_s")
 		w.fields("steps/NAME/step.json", w.root.Defs["step_folder"], reflect.TypeFor[script.Spec](), []string{"name", "check", "apply"}, "needs", "timeout_s")
+		w.fields("features/NAME/feature.json", readSchema(t, "feature"), reflect.TypeFor[script.Spec](), []string{"name", "env", "check", "apply"}, "$schema", "description", "parameters", "check", "apply", "needs", "timeout_s")
 		w.fields("health_checks.*", entry("health_checks"), reflect.TypeFor[health.Spec](), []string{"name"}, "after")
 	})
 	t.Run("network", func(t *testing.T) {
@@ -228,7 +232,7 @@ func TestSchemasAndTypesDoNotDriftApart(t *testing.T) {
 		w.fields("nfs.exports.*", in("nfs", "exports"), reflect.TypeFor[nfs.Export](), nil)
 		w.fields("samba.shares.*", in("samba", "shares"), reflect.TypeFor[samba.Share](), nil)
 		w.fields("samba.users.*", in("samba", "users"), reflect.TypeFor[samba.User](), nil)
-		w.fields("firewall.cluster.groups.*[]", w.root.Defs["firewall_rule"], reflect.TypeFor[firewall.Rule](), nil)
+		w.fields("firewall.cluster.groups.*[]", w.root.Defs["firewall_rule"], reflect.TypeFor[ruleset.Rule](), nil)
 	})
 	t.Run("zfs", func(t *testing.T) {
 		w := walker{t, readSchema(t, "hypervisor")}
@@ -241,9 +245,18 @@ func TestSchemasAndTypesDoNotDriftApart(t *testing.T) {
 	t.Run("lxc", func(t *testing.T) {
 		w := walker{t, readSchema(t, "lxc")}
 		for _, key := range []string{"lxc_configs", "profiles"} {
-			w.fields(key+".*", w.mapValue(w.root.Properties[key]), reflect.TypeFor[lxc.Spec](), []string{"ctid"}, "profiles", "host")
+			w.fields(key+".*", w.mapValue(w.root.Properties[key]), reflect.TypeFor[lxc.Spec](), []string{"ctid", "nodes"}, "profiles", "host", "firewall", "health_checks")
 		}
-		w.fields("defaults", w.root.Properties["defaults"], reflect.TypeFor[lxc.Spec](), []string{"ctid"}, "profiles", "host")
+		w.fields("defaults", w.root.Properties["defaults"], reflect.TypeFor[lxc.Spec](), []string{"ctid", "nodes"}, "profiles", "host", "firewall", "health_checks")
+	})
+	t.Run("the health checks of a container", func(t *testing.T) {
+		w := walker{t, readSchema(t, "lxc")}
+		w.fields("health_checks.*", w.root.Defs["health_check"], reflect.TypeFor[health.Spec](), []string{"name"})
+	})
+	t.Run("the firewall of a container", func(t *testing.T) {
+		w := walker{t, readSchema(t, "lxc")}
+		w.fields("firewall", w.root.Defs["firewall"], reflect.TypeFor[guestfirewall.Spec](), []string{"ctid"})
+		w.fields("firewall.rules[]", w.root.Defs["firewall_rule"], reflect.TypeFor[ruleset.Rule](), nil)
 	})
 	t.Run("inventory", func(t *testing.T) {
 		w := walker{t, readSchema(t, "inventory")}
@@ -257,8 +270,8 @@ func TestSchemasAndTypesDoNotDriftApart(t *testing.T) {
 
 func TestEveryQuantityHasItsUnitInItsName(t *testing.T) {
 	// Numbers that count or name something have no unit.
-	plain := []string{"version", "port", "cores", "cpu_limit", "cpu_units", "owner_uid", "owner_gid", "uid", "gid", "vlan", "mtu", "ashift", "boot_order", "tty_count", "exit_code", "retries", "clone_from_ctid"}
-	for _, name := range []string{"hypervisor", "lxc", "inventory"} {
+	plain := []string{"version", "port", "cores", "cpu_limit", "cpu_units", "owner_uid", "owner_gid", "uid", "gid", "vlan", "mtu", "ashift", "boot_order", "tty_count", "exit_code", "retries", "clone_from_ctid", "container_id", "host_id", "count", "snapshot_retention", "max_workers", "max_workers_per_storage"}
+	for _, name := range []string{"hypervisor", "lxc", "inventory", "feature"} {
 		w := walker{t, readSchema(t, name)}
 		var visit func(path string, s *schema)
 		visit = func(path string, s *schema) {

@@ -51,6 +51,8 @@ type settings struct {
 	Containers     containers     `json:"containers"`
 	Cluster        string         `json:"cluster"`
 	Vars           map[string]any `json:"vars"`
+	MaxWorkers     int            `json:"max_workers"`
+	MaxPerStorage  int            `json:"max_workers_per_storage"`
 }
 
 // oneOrMore is a list; a single string stands for a list of one.
@@ -138,7 +140,7 @@ func (l *loader) fill(e *hostEntry, s settings) {
 		e.Address = s.Address
 	}
 	e.Port, e.User, e.HostKey, e.Become, e.Cluster = s.Port, s.User, s.HostKey, s.Become, s.Cluster
-	e.Jump = s.Jump
+	e.Jump, e.MaxWorkers, e.MaxWorkersPerStorage = s.Jump, s.MaxWorkers, s.MaxPerStorage
 	for _, item := range stringItems(e.node.Get("identity_files")) {
 		path := l.path(item)
 		e.IdentityFiles = append(e.IdentityFiles, path)
@@ -158,6 +160,7 @@ func (l *loader) fill(e *hostEntry, s settings) {
 	}
 	if n := e.node.Get("lxc"); n != nil && n.Text != "" {
 		e.lxc = l.config(n, "lxc")
+		e.LXC = e.lxc.name
 	}
 	l.readContainers(e)
 	e.settings = settingList(e)

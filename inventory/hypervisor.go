@@ -42,6 +42,7 @@ type hypervisorDoc struct {
 
 	Users        map[string]user.Spec   `json:"users"`
 	Steps        map[string]script.Spec `json:"steps"`
+	Features     map[string]any         `json:"features"`
 	HealthChecks map[string]health.Spec `json:"health_checks"`
 }
 
@@ -84,6 +85,7 @@ func (l *loader) sections(root *document.Node) *Hypervisor {
 		Users:        l.users(root.Get("users")),
 		PVEUsers:     l.pveUsers(root.Get("users")),
 		Scripts:      l.scripts(root),
+		Features:     l.hostFeatures(root),
 		HealthChecks: l.healthChecks(root.Get("health_checks")),
 	}
 	l.apt(root, v)

@@ -23,6 +23,7 @@ import (
 	"phoenix/tasks/kind/dns"
 	"phoenix/tasks/kind/file"
 	"phoenix/tasks/kind/firewall"
+	"phoenix/tasks/kind/guestfirewall"
 	"phoenix/tasks/kind/kernel"
 	"phoenix/tasks/kind/lxc"
 	"phoenix/tasks/kind/network"
@@ -95,10 +96,16 @@ type Host struct {
 	BecomePassword string
 	// Cluster is the name of the Proxmox cluster; CTIDs are unique in it.
 	Cluster string
+	// MaxWorkers is how many containers are worked on at the same time, and
+	// MaxWorkersPerStorage how many of those that have volumes on one storage; 0 for the
+	// defaults.
+	MaxWorkers, MaxWorkersPerStorage int
 	// Groups that the host is in, those of least precedence first.
 	Groups []string
 	// Vars are the variables, with references in them expanded.
 	Vars map[string]any
+	// LXC is the file that says what containers there are, or "".
+	LXC string
 	// CTIDs of the containers that live on the host, ascending.
 	CTIDs []int
 
@@ -140,7 +147,9 @@ type Hypervisor struct {
 	Users    []user.Spec
 	PVEUsers []pveuser.Spec
 	// Scripts are the operator's own steps.
-	Scripts      []Script
+	Scripts []Script
+	// Features are those of the folder features, each with its parameters.
+	Features     []Script
 	HealthChecks []HealthCheck
 }
 
@@ -148,6 +157,10 @@ type Hypervisor struct {
 // profiles and itself.
 type Container struct {
 	Spec lxc.Spec
+	// Firewall is what Proxmox's firewall does for the container; nil is not managed.
+	Firewall *guestfirewall.Spec
+	// HealthChecks are asked inside it, while it is to run.
+	HealthChecks []HealthCheck
 	// Profiles that were applied, in order.
 	Profiles []string
 	// Origin is where the entry is written: "phoenix_lxc_configs.json:12".

@@ -92,8 +92,8 @@ groups: {gpu: {}}
 		`hv.json:4:3: sevices: unknown key "sevices" (did you mean services?)`,
 		`lxc.json:3:73: lxc_configs.900.memory_mb: 40 is below the minimum of 64 (did you mean 40960?)`,
 		`lxc.json:4:21: lxc_configs.901.name: container 901 has the same name as container 900, a (first at lxc.json:3)`,
-		`lxc.json:4:122: lxc_configs.901.network_config.gw: the gateway 10.0.1.1 is outside the subnet 10.0.0.0/24`,
-		`lxc.json:5:75: lxc_configs.902.depends_on.0: there is no container 903 on host pve1`,
+		`lxc.json:4:122: lxc_configs.901.network_config.gw: the gateway 10.0.1.1 is outside the subnet 10.0.0.0/24 (name a router of that subnet, or widen the prefix of the address)`,
+		`lxc.json:5:75: lxc_configs.902.depends_on.0: there is no container 903 on host pve1 (depends_on names containers of the LXC file, also those made by hand)`,
 	}
 	if fleet != nil || !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -19,6 +19,8 @@ type loader struct {
 	// configs are the configuration files read so far, by path: many hosts share one.
 	configs map[string]*config
 	secrets map[string]secrets.Source
+	// features are the folders of features read so far, by path.
+	features map[string]featureFolder
 	// secretNames offers corrections for a misspelt reference.
 	secretNames []string
 }
@@ -39,7 +41,7 @@ type config struct {
 }
 
 func newLoader(ctx context.Context, o Options) *loader {
-	return &loader{ctx: ctx, opts: o, schemas: compileSchemas(), configs: make(map[string]*config), secrets: make(map[string]secrets.Source)}
+	return &loader{ctx: ctx, opts: o, schemas: compileSchemas(), configs: make(map[string]*config), secrets: make(map[string]secrets.Source), features: make(map[string]featureFolder)}
 }
 
 // load goes on after faults as far as there is something left to look at.
@@ -54,6 +56,10 @@ func (l *loader) load() *Fleet {
 	fleet := &Fleet{Secrets: l.secrets, groups: inv.groupList()}
 	for _, h := range hosts {
 		l.containers(h)
+		nodes := neighbours(h, hosts)
+		for i := range h.Containers {
+			h.Containers[i].Spec.Nodes = nodes
+		}
 		fleet.Hosts = append(fleet.Hosts, h.Host)
 	}
 	l.unplaced()
@@ -95,6 +101,7 @@ func (l *loader) config(n *document.Node, schema string) *config {
 		return c
 	}
 	c.root = l.accept(root, schema)
+	l.exposed(name, c.root)
 	c.refs = c.root != nil && hasRefs(c.root)
 	return c
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math/big"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,6 +26,7 @@ type schemaSet struct {
 
 func compileSchemas() schemaSet {
 	c := jsonschema.NewCompiler()
+	c.UseLoader(nothingElse{})
 	for _, name := range schemas.Names() {
 		data, err := schemas.Get(name)
 		if err != nil {
@@ -49,16 +51,38 @@ func schemaURL(name string) string { return "phoenix:///" + name + ".schema.json
 // "lxc#/$defs/container". Only faults of nodes that keep accepts are reported.
 func (s schemaSet) check(schema string, root *document.Node, keep func(*document.Node) bool) diag.List {
 	name, part, _ := strings.Cut(schema, "#")
-	url := schemaURL(name)
+	address := schemaURL(name)
 	if part != "" {
-		url += "#" + part
+		address += "#" + part
 	}
-	compiled, err := s.compiler.Compile(url)
+	return s.faults(compiled(address), root, keep)
+}
+
+// compiled is the address of a schema that compiles.
+type compiled string
+
+// below is a schema inside of another.
+func (c compiled) below(keys ...string) compiled {
+	pointer := strings.NewReplacer("~", "~0", "/", "~1")
+	for _, key := range keys {
+		c += compiled("/" + url.PathEscape(pointer.Replace(key)))
+	}
+	return c
+}
+
+// faults are what a schema finds in a document, of nodes that keep accepts.
+func (s schemaSet) faults(schema compiled, root *document.Node, keep func(*document.Node) bool) diag.List {
+	at, err := s.compiler.Compile(string(schema))
 	if err != nil {
-		panic("embedded schema " + schema + ": " + err.Error())
+		panic("compiled schema " + string(schema) + ": " + err.Error())
 	}
+	return s.inPlace(at.Validate(root.Any()), root, keep)
+}
+
+// inPlace says of each fault in an error of the validator where it is.
+func (s schemaSet) inPlace(err error, root *document.Node, keep func(*document.Node) bool) diag.List {
 	var invalid *jsonschema.ValidationError
-	if err := compiled.Validate(root.Any()); !errors.As(err, &invalid) {
+	if !errors.As(err, &invalid) {
 		return nil
 	}
 	var out diag.List
@@ -69,6 +93,43 @@ func (s schemaSet) check(schema string, root *document.Node, keep func(*document
 		}
 	})
 	return out
+}
+
+// nothingElse keeps a schema that somebody wrote from naming a file or an address.
+type nothingElse struct{}
+
+// Load is called for what is neither embedded nor added.
+func (nothingElse) Load(string) (any, error) {
+	return nil, errors.New("a schema refers to nothing but itself")
+}
+
+// add compiles the schema of parameters, an object that has no others, under the name
+// of its file. The address is empty when it is none.
+func (s schemaSet) add(name string, root *document.Node) (compiled, diag.List) {
+	doc := root.Any().(map[string]any)
+	delete(doc, "$id")
+	doc["type"], doc["additionalProperties"] = "object", false
+	address := schemaURL(url.PathEscape(name))
+	err := s.compiler.AddResource(address, doc)
+	if err == nil {
+		_, err = s.compiler.Compile(address)
+	}
+	if err == nil {
+		return compiled(address + "#"), nil
+	}
+	if bad := (*jsonschema.SchemaValidationError)(nil); errors.As(err, &bad) {
+		err = bad.Err
+	}
+	seen := make(map[*document.Node]bool)
+	found := s.inPlace(err, root, func(n *document.Node) bool {
+		again := seen[n] // a type that is none is neither one word nor a list
+		seen[n] = true
+		return !again
+	})
+	if len(found) == 0 {
+		found.Add(root.Fault("compile the schema: "+strings.ReplaceAll(err.Error(), address, "parameters"), ""))
+	}
+	return "", found
 }
 
 // leaves visits the errors that have a fault of their own.
@@ -100,8 +161,8 @@ func (s schemaSet) explain(e *jsonschema.ValidationError, n *document.Node) diag
 
 // known lists the keys that the schema at a location has, sorted. chosen tells that
 // people choose them, within a pattern.
-func (s schemaSet) known(url string) (keys []string, chosen bool) {
-	at, err := s.compiler.Compile(url)
+func (s schemaSet) known(address string) (keys []string, chosen bool) {
+	at, err := s.compiler.Compile(address)
 	if err != nil {
 		return nil, false
 	}
@@ -141,6 +202,8 @@ func inWords(e *jsonschema.ValidationError, n *document.Node) (summary, hint str
 			return shown(n) + " names no containers", `all, a CTID, a range such as 200-201, or a list of these`
 		}
 		return shown(n) + " does not have the right form", "it must match " + k.Want
+	case *kind.Format:
+		return shown(n) + " is no " + k.Want, k.Err.Error()
 	case *kind.MinLength:
 		return "must not be empty", ""
 	case *kind.MaxLength:

@@ -102,7 +102,11 @@ func (l *loader) root(name string) *document.Node {
 	if root == nil {
 		return nil
 	}
-	return l.accept(root, "inventory")
+	root = l.accept(root, "inventory")
+	if name != "-" && (dataFile(name) || !executable(name)) {
+		l.exposed(name, root)
+	}
+	return root
 }
 
 func (l *loader) source(name string) ([]byte, *document.Source, *diag.Diagnostic) {
@@ -219,6 +223,24 @@ func (l *loader) untrusted(name string) *diag.Diagnostic {
 		return d
 	}
 	return nil
+}
+
+// exposed warns of what looks like a secret in a file that everybody can read. The line
+// is not shown: it has the secret.
+func (l *loader) exposed(name string, root *document.Node) {
+	if info, err := os.Stat(name); err != nil || info.Mode()&0o004 == 0 {
+		return
+	}
+	root.Walk(func(m *document.Member, n *document.Node) {
+		if n.Kind != document.String || m != nil && document.SecretKey(m.Key) {
+			return // of the latter, checkTexts tells
+		}
+		if what := document.PlaintextSecret(n.Text); what != "" {
+			d := n.Fault("everybody can read the file, and this looks like "+what, `write {"secret": "NAME"} where that is taken, or chmod o-r `+name)
+			d.Severity, d.Source = diag.Warning, ""
+			l.found.Add(d)
+		}
+	})
 }
 
 func unreadableFile(name string, err error) *diag.Diagnostic {

@@ -120,6 +120,20 @@ func (l *loader) scriptFile(name string) (string, *diag.Diagnostic) {
 // stepFolders reads the folders NAME/check, NAME/apply and, where there is one,
 // NAME/step.json, which hold a step each.
 func (l *loader) stepFolders(dir string, written []string) []Script {
+	var out []Script
+	for _, folder := range l.folders(dir) {
+		name := filepath.Base(folder)
+		if slices.Contains(written, name) || !exists(folder, "check") && !exists(folder, "apply") {
+			continue
+		}
+		n := l.stepFolder(folder)
+		out = append(out, l.script(name, n.Pos, n))
+	}
+	return out
+}
+
+// folders lists the folders in a folder, but for hidden ones; none where it is not there.
+func (l *loader) folders(dir string) []string {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
@@ -127,15 +141,12 @@ func (l *loader) stepFolders(dir string, written []string) []Script {
 		}
 		return nil
 	}
-	var out []Script
+	var out []string
 	for _, e := range entries {
 		folder := filepath.Join(dir, e.Name())
-		info, err := os.Stat(folder)
-		if err != nil || !info.IsDir() || strings.HasPrefix(e.Name(), ".") || slices.Contains(written, e.Name()) || !exists(folder, "check") && !exists(folder, "apply") {
-			continue
+		if info, err := os.Stat(folder); err == nil && info.IsDir() && !strings.HasPrefix(e.Name(), ".") {
+			out = append(out, folder)
 		}
-		n := l.stepFolder(folder)
-		out = append(out, l.script(e.Name(), n.Pos, n))
 	}
 	return out
 }
@@ -160,13 +171,15 @@ func (l *loader) stepFolder(folder string) *document.Node {
 		n.Pos = value.Pos
 	}
 	if exists(folder, "step.json") {
-		n.Members = append(n.Members, l.stepFile(filepath.Join(folder, "step.json"))...)
+		root := l.folderFile(filepath.Join(folder, "step.json"), "hypervisor#/$defs/step_folder", "write the step under steps of the hypervisor's file, with its scripts as {\"file\": …}")
+		n.Members = append(n.Members, members(root)...)
 	}
 	return n
 }
 
-// stepFile reads what else is said of the step of a folder.
-func (l *loader) stepFile(name string) []document.Member {
+// folderFile reads the file that says what the scripts of a folder are; instead is what
+// to do where a variable is wanted. It is nil when nothing can be made of it.
+func (l *loader) folderFile(name, schema, instead string) *document.Node {
 	data, fault := l.readFile(name)
 	if fault != nil {
 		l.found.Add(*fault)
@@ -178,13 +191,13 @@ func (l *loader) stepFile(name string) []document.Member {
 		return nil
 	}
 	l.found.Add(checkTexts(root)...)
-	l.found.Add(l.schemas.check("hypervisor#/$defs/step_folder", root, func(*document.Node) bool { return true })...)
+	l.found.Add(l.schemas.check(schema, root, func(*document.Node) bool { return true })...)
 	root.Walk(func(_ *document.Member, v *document.Node) {
 		if hasRef(v) {
-			l.found.Add(v.Fault("a variable is not filled in here", "write the step under steps of the hypervisor's file, with its scripts as {\"file\": …}"))
+			l.found.Add(v.Fault("a variable is not filled in here", instead))
 		}
 	})
-	return root.Members
+	return root
 }
 
 // healthChecks reads what is asked at the end.

@@ -56,7 +56,7 @@ func allowedControls(m *document.Member, path string) string {
 		return "\n\t" // an argument of a program, handed over as it is
 	case m != nil && m.Key == "signed_by" && strings.HasPrefix(path, "apt.extra_sources."):
 		return "\n\r" // an armoured key
-	case strings.HasPrefix(path, "health_checks.") && (m != nil && m.Key == "command" || m == nil && strings.Contains(path, ".command.")):
+	case strings.Contains("."+path, ".health_checks.") && (m != nil && m.Key == "command" || m == nil && strings.Contains(path, ".command.")):
 		return "\n\t" // a script, or an argument
 	case m != nil && (m.Key == "check" || m.Key == "apply") && strings.HasPrefix(path, "steps."):
 		return "\n\t" // a script
@@ -81,6 +81,9 @@ func plaintext(m *document.Member) diag.List {
 	}
 	if m.Key == "secret" || strings.HasPrefix(n.Path, "secrets.") {
 		return nil // a name, or a place where a value comes from
+	}
+	if strings.HasPrefix(n.Path, "features.") {
+		return diag.List{n.Fault("a secret in plain text", noSecret+"; change the value: it was written down")}
 	}
 	hint := `write {"secret": "NAME"}, say under secrets in hosts.yaml where NAME comes from, and change the value: it was written down`
 	return diag.List{n.Fault("a secret in plain text", hint)}

@@ -19,7 +19,7 @@ var files embed.FS
 
 const suffix = ".schema.json"
 
-// Names lists the schemas, sorted: "hypervisor", "inventory", "lxc", …
+// Names lists the schemas, sorted: "feature", "hypervisor", "inventory", …
 func Names() []string {
 	entries, err := files.ReadDir(".")
 	if err != nil {

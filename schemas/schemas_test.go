@@ -13,7 +13,7 @@ import (
 
 func TestEverySchemaIsValidDraft2020(t *testing.T) {
 	names := schemas.Names()
-	for _, want := range []string{"hypervisor", "inventory", "lxc"} {
+	for _, want := range []string{"feature", "hypervisor", "inventory", "lxc"} {
 		if !slices.Contains(names, want) {
 			t.Errorf("%s is missing from %v", want, names)
 		}

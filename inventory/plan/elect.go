@@ -2,21 +2,50 @@ package plan
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"phoenix/inventory"
 	"phoenix/inventory/diag"
 	"phoenix/tasks"
+	"phoenix/tasks/kind/file"
 	"phoenix/tasks/kind/pveuser"
 	"phoenix/tasks/kind/storage"
 )
 
-// clusterWide tells whether a step writes files that belong to the whole cluster.
-func clusterWide(s tasks.Step) bool {
-	return s.Kind == storage.Name || s.Kind == pveuser.Name || s.ID == firewallID
-}
-
 // firewallID is the step of the cluster's firewall; that of a host is the host's own.
 const firewallID = "firewall:cluster"
+
+// shared names what a step writes of the whole cluster, by its file where it has one of
+// its own; empty for what belongs to the host.
+func shared(s tasks.Step) string {
+	switch {
+	case s.Kind == storage.Name, s.Kind == pveuser.Name, s.ID == firewallID:
+		return s.ID
+	case s.ID == rootKeysID:
+		return sharedFile("/root/.ssh/authorized_keys")
+	case s.Kind == file.Name:
+		return sharedFile(strings.TrimPrefix(s.ID, file.Name+":"))
+	}
+	return ""
+}
+
+// sharedFile is the path in Proxmox's cluster file system of a file that all hosts of a
+// cluster see, or empty. Four names in it are links to the folder of the host itself.
+func sharedFile(name string) string {
+	switch name { // links that Proxmox makes
+	case "/root/.ssh/authorized_keys":
+		return "/etc/pve/priv/authorized_keys"
+	case "/etc/ceph/ceph.conf":
+		return "/etc/pve/ceph.conf"
+	}
+	below, in := strings.CutPrefix(name, "/etc/pve/")
+	first, _, _ := strings.Cut(below, "/")
+	if !in || slices.Contains([]string{"local", "lxc", "qemu-server", "openvz"}, first) {
+		return ""
+	}
+	return name
+}
 
 // contradictions finds what two hosts of one cluster want differently of a file that
 // they share: each run would change it back and forth.
@@ -33,9 +62,9 @@ func contradictions(hosts []*inventory.Host) diag.List {
 			continue // told where the plan is made
 		}
 		for _, s := range steps {
-			key := [2]string{h.Cluster, s.ID}
+			key := [2]string{h.Cluster, shared(s)}
 			switch before, known := first[key]; {
-			case !clusterWide(s):
+			case key[1] == "":
 			case !known:
 				first[key] = wish{h.Name, string(s.Spec)}
 			case before.spec != string(s.Spec):
@@ -60,13 +89,15 @@ func Elect(hosts []*inventory.Host, steps [][]tasks.Step) {
 		}
 		for j := range steps[i] {
 			s := &steps[i][j]
-			if !clusterWide(*s) {
+			if shared(*s) == "" {
 				continue
 			}
-			key := [2]string{h.Cluster, s.ID}
-			if leader[key] == "" {
+			key := [2]string{h.Cluster, shared(*s)}
+			switch leader[key] {
+			case h.Name:
+			case "":
 				leader[key] = h.Name
-			} else {
+			default:
 				s.Leader = leader[key]
 			}
 		}

@@ -23,6 +23,10 @@ func (b *builder) users(v *inventory.Hypervisor) {
 		if v.Apt != nil { // a shell or sudo may be among them
 			needs = []string{packages}
 		}
+		if u.Name == "root" && len(u.AuthorizedKeys) > 0 {
+			b.root(*u, needs)
+			continue
+		}
 		b.add(user.Name, userID(u.Name), "users", u, needs, nil)
 	}
 	for i := range v.PVEUsers {
@@ -35,15 +39,31 @@ func (b *builder) users(v *inventory.Hypervisor) {
 	}
 }
 
+// rootKeysID is the step of root's keys. No user can be called so.
+const rootKeysID = user.Name + ":root/keys"
+
+// root adds two steps: the account is the host's own, the keys are the cluster's, since
+// Proxmox keeps them in its cluster file system.
+func (b *builder) root(u user.Spec, needs []string) {
+	keys := user.Spec{Name: u.Name, AuthorizedKeys: u.AuthorizedKeys, ExclusiveKeys: u.ExclusiveKeys}
+	u.AuthorizedKeys, u.ExclusiveKeys = nil, false
+	b.add(user.Name, userID(u.Name), "users", &u, needs, nil)
+	b.add(user.Name, rootKeysID, "users", &keys, []string{userID(u.Name)}, []string{userID(u.Name)})
+}
+
 func userID(name string) string { return user.Name + ":" + name }
 
-// scripts adds the operator's own steps.
+// scripts adds the operator's own steps, and the features that were given to the host.
 func (b *builder) scripts(v *inventory.Hypervisor) {
-	for i := range v.Scripts {
-		s := &v.Scripts[i]
-		b.add(script.Name, script.Name+":"+s.Spec.Name, "steps", &s.Spec, stepIDs(s.Needs), nil)
-		b.steps[len(b.steps)-1].TimeoutS = s.TimeoutS
+	add := func(prefix, section string, all []inventory.Script) {
+		for i := range all {
+			s := &all[i]
+			b.add(script.Name, prefix+":"+s.Spec.Name, section, &s.Spec, stepIDs(s.Needs), nil)
+			b.steps[len(b.steps)-1].TimeoutS = s.TimeoutS
+		}
 	}
+	add("feature", "features", v.Features)
+	add(script.Name, "steps", v.Scripts)
 }
 
 // healthChecks adds what is asked when everything else is done.
@@ -72,7 +92,7 @@ func Faults(f *inventory.Fleet) diag.List {
 			continue
 		}
 		var needs []inventory.Need
-		for _, s := range h.Hypervisor.Scripts {
+		for _, s := range slices.Concat(h.Hypervisor.Features, h.Hypervisor.Scripts) {
 			needs = append(needs, s.Needs...)
 		}
 		for _, c := range h.Hypervisor.HealthChecks {
@@ -106,7 +126,7 @@ func needFaults(h *inventory.Host, needs []inventory.Need) diag.List {
 		}
 		hint := diag.DidYouMean(n.Step, known)
 		if hint == "" {
-			hint = "such as apt:packages, user:NAME, storage:ID, service:NAME, script:NAME, lxc:CTID"
+			hint = "such as apt:packages, user:NAME, storage:ID, service:NAME, script:NAME, feature:NAME, lxc:CTID"
 		}
 		out.Add(n.Fault("host "+h.Name+" has no step "+n.Step, hint))
 	}

@@ -3,6 +3,8 @@ package plan
 import (
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,12 +28,13 @@ func operated() *inventory.Host {
 		{Spec: script.Spec{Name: "late", Check: "true", Apply: "true"}, Needs: []inventory.Need{{Step: "script:early"}, {Step: "lxc:900"}}, TimeoutS: 7},
 		{Spec: script.Spec{Name: "early", Check: "true", Apply: "true"}, Needs: []inventory.Need{{Step: "user:ann"}, {Step: "user:ann"}}},
 	}
+	v.Features = []inventory.Script{{Spec: script.Spec{Name: "early", Check: "true", Apply: "true", Env: map[string]string{"PHOENIX_PARAMETERS": "{}"}}, Needs: []inventory.Need{{Step: "script:early"}}, TimeoutS: 9}}
 	v.HealthChecks = []inventory.HealthCheck{{Spec: health.Spec{Name: "up", Command: health.Command{Script: "true"}, Retries: 1}, After: []inventory.Need{{Step: "script:late"}}}}
 	return h
 }
 
 func TestUsersStepsAndHealthChecksHaveTheirStepsAndNeeds(t *testing.T) {
-	p := build(t, operated(), Selection{Tags: []string{"users", "steps", "health_checks"}})
+	p := build(t, operated(), Selection{Tags: []string{"users", "features", "steps", "health_checks"}})
 	var got []string
 	for _, s := range p.Steps {
 		got = append(got, fmt.Sprintf("%s <- %s, %d s", s.ID, strings.Join(s.Needs, " "), s.TimeoutS))
@@ -42,7 +45,7 @@ func TestUsersStepsAndHealthChecksHaveTheirStepsAndNeeds(t *testing.T) {
 	limit := (&health.Spec{Retries: 1}).LimitS()
 	want := []string{
 		"user:ann <- , 0 s", "pveuser:ann@pam <- user:ann, 0 s", "pveuser:bob@pam <- , 0 s", "pveuser:carl@pve <- , 0 s",
-		"script:late <- script:early, 7 s", "script:early <- user:ann, 0 s", fmt.Sprintf("health:up <- script:late, %d s", limit),
+		"feature:early <- script:early, 9 s", "script:late <- script:early, 7 s", "script:early <- user:ann, 0 s", fmt.Sprintf("health:up <- script:late, %d s", limit),
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -67,7 +70,11 @@ func TestHealthChecksComeLast(t *testing.T) {
 func faults(t *testing.T, hypervisor string) diag.List {
 	t.Helper()
 	t.Chdir(t.TempDir())
-	for name, text := range map[string]string{"hosts.yaml": "version: 1\nhosts:\n  pve1: {address: 10.0.0.1, hypervisor: h.json}\n  pve2: {address: 10.0.0.2, hypervisor: h.json}\n", "h.json": hypervisor} {
+	for name, text := range map[string]string{"hosts.yaml": "version: 1\nhosts:\n  pve1: {address: 10.0.0.1, hypervisor: h.json}\n  pve2: {address: 10.0.0.2, hypervisor: h.json}\n", "h.json": hypervisor,
+		"features/f/feature.json": `{"description":"x","check":"s","apply":"s","needs": ["apt:packages"]}`, "features/f/s": "true"} {
+		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+			t.Fatal(err)
+		}
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -89,6 +96,8 @@ func TestNeedsThatNoStepFulfilsHaveTheirPlace(t *testing.T) {
 			[]string{"h.json:1:87: steps.a.needs.0: host pve1 has no step apt:package (did you mean apt:packages?)"}},
 		"a misspelt after": {`{"version":1,"health_checks":{"a":{"command":"x","after":["lxc:900"]}}}`,
 			[]string{"h.json:1:59: health_checks.a.after.0: host pve1 has no step lxc:900 (such as"}},
+		"a feature's need, however many hosts use it": {`{"version":1,"features":{"f":{}}}`,
+			[]string{"features/f/feature.json:1:54: needs.0: host pve1 has no step apt:packages (such as"}},
 		"a circle": {`{"version":1,"steps":{"a":{"check":"x","apply":"x","needs":["script:b"]},"b":{"check":"x","apply":"x","needs":["script:a"]}}}`,
 			[]string{"h.json:1:61: steps.a.needs.0: plan pve1: order steps: dependency cycle script:a -> script:b -> script:a"}},
 	} {
@@ -103,5 +112,25 @@ func TestNeedsThatNoStepFulfilsHaveTheirPlace(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestUsers_theKeysOfRootAreAStepOfTheirOwn(t *testing.T) {
+	h := &inventory.Host{Name: "pve1", Hypervisor: &inventory.Hypervisor{Users: []user.Spec{
+		{Name: "root", Shell: "/bin/bash", AuthorizedKeys: []string{"ssh-ed25519 AAAA ann"}, ExclusiveKeys: true},
+		{Name: "ann", AuthorizedKeys: []string{"ssh-ed25519 AAAA ann"}},
+	}}}
+	want := map[string]string{
+		"user:root":      `{"name":"root","shell":"/bin/bash"}`,
+		"user:root/keys": `{"name":"root","authorized_keys":["ssh-ed25519 AAAA ann"],"exclusive_keys":true}`,
+	}
+	p := build(t, h, Selection{Tags: []string{"user:root"}})
+	for _, s := range p.Steps {
+		if string(s.Spec) != want[s.ID] {
+			t.Errorf("%s is %s, want %s", s.ID, s.Spec, want[s.ID])
+		}
+	}
+	if len(p.Steps) != 2 || !slices.Equal(p.Steps[1].Needs, []string{"user:root"}) {
+		t.Errorf("steps %+v", p.Steps)
 	}
 }

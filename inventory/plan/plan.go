@@ -28,6 +28,8 @@ type Plan struct {
 	// Secrets are the names of the secrets that the steps refer to, sorted. The
 	// password for sudo is not among them: it does not travel with the job.
 	Secrets []string
+	// Limits is how many steps use a thing at the same time; see tasks.Job.
+	Limits map[string]int
 }
 
 // Build makes the plan of a host. A need of a step that the selection leaves out is
@@ -38,13 +40,21 @@ func Build(h *inventory.Host, sel Selection) (Plan, error) {
 	if err != nil {
 		return Plan{}, fmt.Errorf("plan %s: %w", h.Name, err)
 	}
-	var p Plan
+	p := Plan{Limits: limits(h)}
 	kept := make(map[string]bool)
 	for _, s := range steps {
 		if sel.takes(s) {
 			kept[s.ID] = true
 			p.Steps = append(p.Steps, s)
 		}
+	}
+	if sel.Boot {
+		b := &builder{}
+		b.bootCheck(h)
+		if b.err != nil {
+			return Plan{}, fmt.Errorf("plan %s: %w", h.Name, b.err)
+		}
+		p.Steps = append(p.Steps, b.steps...)
 	}
 	names := make(map[string]bool)
 	for i := range p.Steps {
@@ -97,6 +107,11 @@ func all(h *inventory.Host) ([]tasks.Step, error) {
 	}
 	for i := range h.Containers {
 		b.container(h, &h.Containers[i].Spec)
+		b.guestFirewall(&h.Containers[i])
+	}
+	b.census(h)
+	for i := range h.Containers {
+		b.containerHealth(&h.Containers[i])
 	}
 	if h.Hypervisor != nil {
 		b.healthChecks(h.Hypervisor)
@@ -139,11 +154,17 @@ func (b *builder) container(h *inventory.Host, c *lxc.Spec) {
 	for _, id := range append(kin(h, c), c.DependsOn...) {
 		needs = append(needs, lxc.StepID(id))
 	}
+	b.add(lxc.Name, lxc.StepID(c.CTID), "lxc_configs", c, unique(needs), containerTags(c))
+	b.steps[len(b.steps)-1].Uses = containerUses(h, c)
+}
+
+// containerTags choose the steps of a container: its number, and its own tags.
+func containerTags(c *lxc.Spec) []string {
 	tags := []string{"lxc_configs", fmt.Sprintf("ct%d", c.CTID)}
 	for _, t := range c.Tags {
 		tags = append(tags, strings.ToLower(t))
 	}
-	b.add(lxc.Name, lxc.StepID(c.CTID), "lxc_configs", c, unique(needs), tags)
+	return tags
 }
 
 // kin are the containers of one descent that come first: the parent of a clone is

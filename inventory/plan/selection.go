@@ -9,6 +9,7 @@ import (
 	"phoenix/inventory"
 	"phoenix/inventory/diag"
 	"phoenix/tasks"
+	"phoenix/tasks/kind/bootcheck"
 )
 
 // Selection says which steps of a plan are taken. The zero value takes all.
@@ -23,6 +24,8 @@ type Selection struct {
 	SkipTags []string
 	// OnlyCT takes only the steps of these containers.
 	OnlyCT []int
+	// Boot adds the step that simulates a boot, whatever the tags say.
+	Boot bool
 }
 
 func (sel Selection) takes(s tasks.Step) bool {
@@ -45,6 +48,9 @@ func (sel Selection) Validate(hosts []*inventory.Host) error {
 	known, err := Tags(hosts)
 	if err != nil {
 		return err
+	}
+	if sel.Boot {
+		known = append(known, bootcheck.Name)
 	}
 	var errs []error
 	for _, tag := range slices.Concat(sel.Tags, sel.SkipTags) {
