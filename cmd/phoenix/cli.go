@@ -46,7 +46,7 @@ type cli struct {
 	Clean     cleanCmd     `cmd:"" help:"Remove what phoenix keeps for itself from the hosts: helpers, records, downloads, the lock. What it configured stays."`
 	Report    reportCmd    `cmd:"" help:"List, show and compare the runs that were kept."`
 	Lab       labCmd       `cmd:"" help:"Start simulated Proxmox hosts behind real SSH servers, to try a configuration on."`
-	Schema    schemaCmd    `cmd:"" help:"Print a JSON Schema: hypervisor, lxc, inventory or report."`
+	Schema    schemaCmd    `cmd:"" help:"Print a JSON Schema: hypervisor, lxc, inventory, feature or report."`
 	VersionOf versionCmd   `cmd:"" name:"version" help:"Print the version and the helpers inside."`
 }
 

@@ -43,22 +43,22 @@ func checkWords(words []string) error {
 type chosen struct {
 	ctid int
 	host *inventory.Host
-	// spec is what the configuration says of it; nil when it says nothing.
-	spec *lxc.Spec
+	// is is what the configuration says of it; nil when it says nothing.
+	is *inventory.Container
 }
 
 // name is what its configuration calls it.
 func (c chosen) name() string {
-	if c.spec == nil {
+	if c.is == nil {
 		return ""
 	}
-	return c.spec.Name
+	return c.is.Spec.Name
 }
 
 // runs tells whether its configuration has it run, template whether it is to be one.
-func (c chosen) runs() bool { return c.spec != nil && c.spec.Runs() }
+func (c chosen) runs() bool { return c.is != nil && c.is.Spec.Runs() }
 func (c chosen) template() bool {
-	return c.spec != nil && c.spec.IsTemplate != nil && *c.spec.IsTemplate
+	return c.is != nil && c.is.Spec.IsTemplate != nil && *c.is.Spec.IsTemplate
 }
 
 // everyContainer lists the containers that are to be there. Templates are among them.
@@ -66,8 +66,8 @@ func everyContainer(hosts []*inventory.Host) []chosen {
 	var out []chosen
 	for _, h := range hosts {
 		for i := range h.Containers {
-			if s := &h.Containers[i].Spec; s.State != lxc.StateAbsent {
-				out = append(out, chosen{s.CTID, h, s})
+			if c := &h.Containers[i]; c.Spec.State != lxc.StateAbsent {
+				out = append(out, chosen{c.Spec.CTID, h, c})
 			}
 		}
 	}
@@ -102,7 +102,7 @@ func chooseContainer(all, hosts []*inventory.Host, word string) (chosen, error) 
 	c := chosen{ctid: id, host: h}
 	for i := range h.Containers {
 		if h.Containers[i].Spec.CTID == id {
-			c.spec = &h.Containers[i].Spec
+			c.is = &h.Containers[i]
 		}
 	}
 	return c, nil
@@ -157,15 +157,15 @@ func byHost(list []chosen, make func(chosen) ([]tasks.Step, error)) ([]assignmen
 // boot order first, then by number. What depends on another follows by its needs.
 func sortByBoot(list []chosen) {
 	order := func(c chosen) int {
-		if c.spec == nil || c.spec.BootOrder == nil {
+		if c.is == nil || c.is.Spec.BootOrder == nil {
 			return 1 << 30
 		}
-		return *c.spec.BootOrder
+		return *c.is.Spec.BootOrder
 	}
 	slices.SortStableFunc(list, func(a, b chosen) int { return cmp.Or(order(a)-order(b), a.ctid-b.ctid) })
 }
 
 // dependsOn tells whether a needs b, which is on the same host.
 func dependsOn(a, b chosen) bool {
-	return a.host == b.host && a.spec != nil && slices.Contains(a.spec.DependsOn, b.ctid)
+	return a.host == b.host && a.is != nil && slices.Contains(a.is.Spec.DependsOn, b.ctid)
 }

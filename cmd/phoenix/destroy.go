@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -165,33 +164,7 @@ func destruction(list []doomed) ([]assignment, error) {
 			work = append(work, assignment{host: d.host})
 		}
 		work[i].steps = append(work[i].steps, step)
-		work[i].destroy = append(work[i].destroy, d.ctid)
+		work[i].agreed.Destroy = append(work[i].agreed.Destroy, d.ctid)
 	}
 	return work, nil
-}
-
-// consents asks, before anything is contacted, about every container that the planned
-// steps want gone, host by host: the same number elsewhere is another container.
-// Without a terminal nothing is asked, and a container that is there is refused when
-// its turn comes.
-func (p *program) consents(ctx context.Context, work []assignment, allowed []int) error {
-	for i := range work {
-		a := &work[i]
-		for _, c := range a.host.Containers {
-			id := fmt.Sprintf("%s:%d", lxc.Name, c.Spec.CTID)
-			planned := slices.ContainsFunc(a.steps, func(s tasks.Step) bool { return s.ID == id })
-			if c.Spec.State != "absent" || !planned || slices.Contains(allowed, c.Spec.CTID) || !p.interactive() {
-				continue
-			}
-			what := fmt.Sprintf("Container %d is to be absent from %s. If it is there, it and all its volumes will be destroyed.", c.Spec.CTID, a.host.Name)
-			yes, err := p.confirmName(ctx, what, typed(c.Spec.Name, c.Spec.CTID))
-			if errors.Is(err, errInterrupted) {
-				return p.interrupted()
-			}
-			if err == nil && yes {
-				a.destroy = append(a.destroy, c.Spec.CTID)
-			}
-		}
-	}
-	return nil
 }

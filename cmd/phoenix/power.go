@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"phoenix/inventory"
+	"phoenix/inventory/plan"
 	"phoenix/tasks"
 	"phoenix/tasks/kind/power"
 )
@@ -193,6 +194,10 @@ func (r powerRequest) work(list []chosen) ([]assignment, error) {
 				step.Needs = append(step.Needs, power.StepID(other.ctid))
 			}
 		}
-		return []tasks.Step{step}, err
+		if err != nil || c.is == nil || r.stops() || r.spec.ReadyS == 0 {
+			return []tasks.Step{step}, err
+		}
+		checks, err := plan.ContainerHealth(c.is, step.ID)
+		return append([]tasks.Step{step}, checks...), err
 	})
 }

@@ -11,10 +11,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"phoenix/inventory"
-	"phoenix/tasks"
-	"phoenix/tasks/kind/lxc"
 )
 
 // terminal is a program on a pseudo-terminal, and the other end of that.
@@ -149,36 +145,5 @@ func TestNobodyIsAskedWithoutATerminal(t *testing.T) {
 	}
 	if yes, err := p.confirmName(t.Context(), "x", "y"); yes || !errors.Is(err, errNoTerminal) {
 		t.Errorf("name: %v, %v", yes, err)
-	}
-}
-
-func TestConsentIsAskedForEachContainerOfEachHost(t *testing.T) {
-	p, control := terminal(t)
-	gone := func(host string, tag bool) assignment {
-		a := assignment{host: &inventory.Host{Name: host, Containers: []inventory.Container{
-			{Spec: lxc.Spec{CTID: 900, Name: "web", State: "absent"}}, {Spec: lxc.Spec{CTID: 901, Name: "db"}},
-		}}}
-		if tag {
-			a.steps = []tasks.Step{{ID: "lxc:900"}, {ID: "lxc:901"}}
-		}
-		return a
-	}
-	// The third host's step was left out by a selection, so it is not asked about.
-	work := []assignment{gone("pve1", true), gone("pve2", true), gone("pve3", false)}
-	go func() {
-		<-dialogue(t, control, "absent from pve1. If it is there, it and all its volumes will be destroyed.\r\nType web to go on, anything else to leave it: ", "web\n")
-		<-dialogue(t, control, "leave it: ", "no\n")
-	}()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	if err := p.consents(ctx, work, nil); err != nil {
-		t.Fatal(err)
-	}
-	if len(work[0].destroy) != 1 || work[0].destroy[0] != 900 || len(work[1].destroy)+len(work[2].destroy) != 0 {
-		t.Errorf("agreed to %v, %v, %v", work[0].destroy, work[1].destroy, work[2].destroy)
-	}
-	work = []assignment{gone("pve1", true)}
-	if err := p.consents(t.Context(), work, []int{900}); err != nil || len(work[0].destroy) != 0 {
-		t.Errorf("asked although a flag agrees: %v, %v", work[0].destroy, err)
 	}
 }

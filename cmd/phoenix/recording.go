@@ -309,6 +309,10 @@ func (rec *recording) write(r report.Report) error {
 			faults = append(faults, rec.table(s.w, r, o.Style))
 			continue
 		}
+		if s.Format == render.FormatText {
+			faults = append(faults, writeText(s.w, r, o))
+			continue
+		}
 		faults = append(faults, render.Write(s.w, s.Format, r, o))
 	}
 	return errors.Join(faults...)
@@ -333,21 +337,26 @@ func (p *program) carryOut(ctx context.Context, g *cli, inv *inventory.Fleet, wo
 	if err != nil {
 		return nil, err
 	}
-	var hosts []fleet.Host
-	for _, a := range work {
-		consent := r.consent
-		consent.Destroy = slices.Concat(consent.Destroy, a.destroy)
-		hosts = append(hosts, fleet.Host{Target: target(a.host, r.reach, values), Job: tasks.Job{
-			RunID: rec.id, Operator: p.operator, Mode: r.mode, Steps: untagged(a.steps), Secrets: pick(values, a.secrets),
-			Consent: consent, StepTimeoutS: int(r.reach.StepTimeout.Seconds()),
-		}})
+	jobs := func(work []assignment, id string) []fleet.Host {
+		var hosts []fleet.Host
+		for _, a := range work {
+			consent := r.consent
+			consent.Destroy, consent.Wipe = slices.Concat(consent.Destroy, a.agreed.Destroy), slices.Concat(consent.Wipe, a.agreed.Wipe)
+			consent.Reboot = consent.Reboot || a.agreed.Reboot
+			hosts = append(hosts, fleet.Host{Target: target(a.host, r.reach, values), Job: tasks.Job{
+				RunID: id, Operator: p.operator, Mode: r.mode, Steps: untagged(a.steps), Limits: a.limits, Secrets: pick(values, a.secrets),
+				Consent: consent, StepTimeoutS: int(r.reach.StepTimeout.Seconds()),
+			}})
+		}
+		return hosts
 	}
-	rec.run(r, hosts)
+	rec.run(r, work, jobs)
 	return rec, nil
 }
 
-// run takes the hosts, within the bound of the whole run.
-func (rec *recording) run(req request, hosts []fleet.Host) {
+// run takes the hosts, within the bound of the whole run, and those again for which the
+// operator agrees to more.
+func (rec *recording) run(req request, work []assignment, jobs func(work []assignment, id string) []fleet.Host) {
 	r, start := req.reach, req.start
 	if start == nil {
 		start = fleet.Deploy(deploy.Options{Stop: rec.intr.Interrupt.Stop, Uploading: func(host string) {
@@ -363,7 +372,15 @@ func (rec *recording) run(req request, hosts []fleet.Host) {
 	tell := fmt.Sprintf("--timeout %s was reached", r.Timeout)
 	reached, stop := rec.intr.within(r.Timeout, tell)
 	defer stop()
-	rec.stopped = f.Run(rec.intr.leave, hosts)
+	rec.stopped = f.Run(rec.intr.leave, jobs(work, rec.id))
+	further := asking{rec: rec, work: work, asked: map[string]bool{}}
+	for round := 1; req.asks && rec.stopped == "" && rec.intr.Stop.Err() == nil && !f.Over(); round++ {
+		if work = further.more(); len(work) == 0 {
+			break
+		}
+		// The record of each job is a folder on the host.
+		rec.stopped = f.Run(rec.intr.leave, jobs(work, fmt.Sprintf("%s-more%d", rec.id, round)))
+	}
 	if rec.stopped == "" && reached() {
 		rec.stopped = tell
 	}

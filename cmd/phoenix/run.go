@@ -20,7 +20,7 @@ import (
 // runCmd is `phoenix run`.
 type runCmd struct {
 	DryRun       bool      `help:"Only report what would be changed; the same as check, in the words of a run."`
-	NoRestart    bool      `help:"Restart no container or service; what needs it stays pending."`
+	NoRestart    bool      `help:"Restart no container; what needs it stays pending."`
 	AllowDestroy []int     `placeholder:"CTID" help:"Containers that may be destroyed or replaced, without being asked."`
 	AllowReboot  bool      `help:"Reboot the hosts that need it, wait for them, and go on."`
 	AllowWipe    []string  `placeholder:"DISK" help:"Disks, as /dev/disk/by-id/…, whose content may be lost to a new pool."`
@@ -41,13 +41,14 @@ func (c *runCmd) Run(p *program, g *cli) error {
 		mode = tasks.ModeCheck
 	}
 	return p.converge(g, request{
-		command: "run", mode: mode, dryRun: c.DryRun, selection: c.Selection, reach: &c.Reach, output: c.Out,
+		command: "run", mode: mode, dryRun: c.DryRun, asks: !c.DryRun, selection: c.Selection, reach: &c.Reach, output: c.Out,
 		consent: tasks.Consent{Destroy: c.AllowDestroy, Restart: !c.NoRestart, Reboot: c.AllowReboot, Wipe: c.AllowWipe},
 	})
 }
 
 // checkCmd is `phoenix check`.
 type checkCmd struct {
+	Boot      bool      `help:"Also say which containers would start if their host were rebooted now, and what to mend."`
 	Selection selection `embed:""`
 	Reach     reach     `embed:""`
 	Out       output    `embed:""`
@@ -55,18 +56,25 @@ type checkCmd struct {
 
 // Run is called by kong.
 func (c *checkCmd) Run(p *program, g *cli) error {
-	return p.converge(g, request{command: "check", mode: tasks.ModeCheck, selection: c.Selection, reach: &c.Reach, output: c.Out})
+	return p.converge(g, request{
+		command: "check", mode: tasks.ModeCheck, boot: c.Boot, selection: c.Selection, reach: &c.Reach, output: c.Out,
+		consent: tasks.Consent{Restart: true}, // as a run without further flags
+	})
 }
 
 // request is one command that sends jobs to hosts.
 type request struct {
-	command   string
-	mode      tasks.Mode
-	dryRun    bool
+	command string
+	mode    tasks.Mode
+	dryRun  bool
+	// boot asks also what would start after a reboot.
+	boot      bool
 	selection selection
 	reach     *reach
 	output    output
 	consent   tasks.Consent
+	// asks tells whether the operator is asked for what consent does not cover.
+	asks bool
 	// start replaces the start of a helper; nil starts one.
 	start fleet.StartFunc
 	// live, when set, shows the result as it comes, in place of the report in text.
@@ -84,17 +92,12 @@ func (p *program) converge(g *cli, r request) error {
 	if err != nil {
 		return err
 	}
-	work, err := p.plan(hosts, r.selection)
+	work, err := p.plan(hosts, r)
 	if err != nil {
 		return err
 	}
 	if err := r.pointless(work); err != nil {
 		return err
-	}
-	if r.mode == tasks.ModeRun {
-		if err := p.consents(ctx, work, r.consent.Destroy); err != nil {
-			return err
-		}
 	}
 	rec, err := p.carryOut(ctx, g, fleet, work, r)
 	if err != nil {
@@ -138,8 +141,9 @@ func (r request) pointless(work []assignment) error {
 
 // plan makes the steps of every host. Hosts of which nothing is wanted stay in, so
 // that the report names them.
-func (p *program) plan(hosts []*inventory.Host, s selection) ([]assignment, error) {
-	sel := plan.Selection{Tags: s.Tags, SkipTags: s.SkipTags}
+func (p *program) plan(hosts []*inventory.Host, r request) ([]assignment, error) {
+	s := r.selection
+	sel := plan.Selection{Tags: s.Tags, SkipTags: s.SkipTags, Boot: r.boot}
 	faults := []error{sel.Validate(hosts)}
 	var work []assignment
 	var steps [][]tasks.Step
@@ -147,7 +151,7 @@ func (p *program) plan(hosts []*inventory.Host, s selection) ([]assignment, erro
 		made, err := plan.Build(h, sel)
 		faults = append(faults, err)
 		steps = append(steps, made.Steps)
-		work = append(work, assignment{host: h, steps: made.Steps, secrets: made.Secrets})
+		work = append(work, assignment{host: h, steps: made.Steps, secrets: made.Secrets, limits: made.Limits})
 	}
 	if err := errors.Join(faults...); err == nil && len(slices.Concat(steps...)) == 0 && len(s.Tags)+len(s.SkipTags) > 0 {
 		faults = append(faults, errNoStep)

@@ -9,7 +9,7 @@ import (
 
 // schemaCmd is `phoenix schema`.
 type schemaCmd struct {
-	Name string `arg:"" optional:"" help:"hypervisor, lxc, inventory or report; without it, the names."`
+	Name string `arg:"" optional:"" help:"hypervisor, lxc, inventory, feature or report; without it, the names."`
 }
 
 // Run is called by kong.

@@ -86,8 +86,10 @@ type assignment struct {
 	steps []tasks.Step
 	// secrets are the names that the steps refer to.
 	secrets []string
-	// destroy are the containers that the operator agreed to lose on this host.
-	destroy []int
+	// limits are those of the plan.
+	limits map[string]int
+	// agreed is what the operator agreed to on this host alone.
+	agreed tasks.Consent
 }
 
 // resolve finds the value of every secret that is needed, all faults at once.

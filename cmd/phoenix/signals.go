@@ -24,6 +24,8 @@ type interrupts struct {
 	// release gives the signals back to their default, and ends everything.
 	release func()
 
+	signals chan os.Signal
+
 	say   func(string)
 	mu    sync.Mutex
 	steps []endStep // that are left
@@ -39,19 +41,18 @@ type endStep struct {
 // watchSignals begins to take SIGINT and SIGTERM. say tells the operator what
 // happens and what the next signal would do.
 func watchSignals(ctx context.Context, say func(string)) *interrupts {
-	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	i := newInterrupts(ctx, say)
+	signal.Notify(i.signals, os.Interrupt, syscall.SIGTERM)
 	// A reader of our output that leaves (| head) would end the process in the middle
 	// of what hosts are doing. Taken, the signal becomes an error of that one write.
 	pipe := make(chan os.Signal, 1)
 	signal.Notify(pipe, syscall.SIGPIPE)
-	i := newInterrupts(ctx, say)
 	end := i.release
 	i.release = func() {
-		signal.Stop(signals)
+		signal.Stop(i.signals)
 		end()
 	}
-	go i.follow(signals)
+	go i.follow(i.signals)
 	return i
 }
 
@@ -62,6 +63,7 @@ func newInterrupts(ctx context.Context, say func(string)) *interrupts {
 	return &interrupts{
 		Interrupt: fleet.Interrupt{Stop: stop, Cancel: hard},
 		leave:     leave,
+		signals:   make(chan os.Signal, 8),
 		say:       say,
 		steps: []endStep{
 			{stopNow, "stopping after the steps under way (Ctrl-C again: cancel them)"},
@@ -91,6 +93,17 @@ func (i *interrupts) follow(signals <-chan os.Signal) {
 			return
 		}
 	}
+}
+
+// aside calls f with a context that a Ctrl-C ends in place of the run: a question at
+// which nothing is under way. What ends the run otherwise ends the context, too.
+func (i *interrupts) aside(f func(context.Context)) {
+	ctx, stop := signal.NotifyContext(i.Stop, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	signal.Stop(i.signals)
+	signal.Notify(i.signals, syscall.SIGTERM)
+	defer signal.Notify(i.signals, os.Interrupt)
+	f(ctx)
 }
 
 // press takes the next steps of ending the run. name is what ends it where that is

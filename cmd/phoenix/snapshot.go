@@ -6,7 +6,9 @@ import (
 	"slices"
 	"strings"
 
+	"phoenix/inventory"
 	"phoenix/tasks"
+	"phoenix/tasks/guest"
 	"phoenix/tasks/kind/rollback"
 	"phoenix/tasks/kind/snapshot"
 	"phoenix/tasks/report"
@@ -25,21 +27,49 @@ type snapshotCreateCmd struct {
 	All         bool   `help:"All containers that the inventory places on the selected hosts."`
 	Name        string `placeholder:"NAME" help:"Name of the snapshot; made of the time by default, as phoenix-20261123-061132."`
 	Description string `placeholder:"TEXT" help:"Kept with the snapshot, and shown in Proxmox."`
+	Keep        int    `placeholder:"N" help:"Of the snapshots without a name and description of their own, keep the newest N; all by default."`
 	Reach       reach  `embed:""`
 	Out         output `embed:""`
 }
 
 // Run is called by kong.
 func (c *snapshotCreateCmd) Run(p *program, g *cli) error {
-	name := c.Name
-	if name == "" {
-		name = "phoenix-" + p.now().UTC().Format("20060102-150405")
+	spec := snapshot.Spec{Name: c.Name, Description: c.Description, State: snapshot.StatePresent, Keep: c.Keep}
+	switch own := c.Name != "" || c.Description != ""; {
+	case c.Keep < 0:
+		return &usageError{fmt.Sprintf("--keep %d: is a number of snapshots; 0 keeps all", c.Keep)}
+	case c.Keep > 0 && own:
+		return &usageError{"--keep counts only snapshots without --name and --description: leave these out"}
+	case !own:
+		spec.Description = guest.SortManual.Description()
+	}
+	if spec.Name == "" {
+		spec.Name = guest.SortManual.Name(p.now())
 	}
 	return p.snapshots(g, snapshotRequest{
 		command: "snapshot create", named: c.named, all: c.All, reach: &c.Reach, out: c.Out,
-		specs: []snapshot.Spec{{Name: name, Description: c.Description, State: snapshot.StatePresent}},
+		specs: []snapshot.Spec{spec},
 		idle:  "container %s has a snapshot %s already: none was made",
 	})
+}
+
+// sources refuses to count the snapshots of a container while the configuration says that
+// another is a clone of one of them.
+func (r snapshotRequest) sources(hosts []*inventory.Host, list []chosen) error {
+	if len(r.specs) == 0 || r.specs[0].Keep == 0 {
+		return nil
+	}
+	for _, h := range hosts {
+		for i := range h.Containers {
+			s := &h.Containers[i].Spec
+			taken := slices.ContainsFunc(list, func(c chosen) bool { return c.host == h && c.ctid == s.CloneFromCTID })
+			if taken && guest.SortManual.Named(s.CloneFromSnapshot) {
+				return &usageError{fmt.Sprintf("--keep %d: container %d is a clone of snapshot %s of container %d (clone_from_snapshot), which may be taken away: give that one a name of its own",
+					r.specs[0].Keep, s.CTID, s.CloneFromSnapshot, s.CloneFromCTID)}
+			}
+		}
+	}
+	return nil
 }
 
 // snapshotDeleteCmd is `phoenix snapshot delete`.
@@ -115,6 +145,9 @@ func (p *program) snapshots(g *cli, r snapshotRequest) error {
 	}
 	if r.all {
 		list = slices.DeleteFunc(everyContainer(hosts), chosen.template)
+	}
+	if err := r.sources(hosts, list); err != nil {
+		return err
 	}
 	work, err := byHost(list, r.steps)
 	if err != nil {
