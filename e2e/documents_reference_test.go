@@ -207,7 +207,7 @@ func TestConfigurationPageHasEveryKey(t *testing.T) {
 		}
 		checkTable(t, name, root, part, strings.Split(rows, "\n")[2:])
 	}
-	for _, name := range []string{"inventory", "hypervisor", "lxc"} {
+	for _, name := range []string{"inventory", "hypervisor", "lxc", "feature"} {
 		root := readSchema(t, name)
 		want := []string{name + " #"}
 		for def, p := range root.Defs {

@@ -88,6 +88,9 @@ func stubs() map[string]string {
 		"hosts.yaml":                     "version: 1\nhosts:\n  pve1: {hypervisor: phoenix_hypervisor_config.json, lxc: phoenix_lxc_configs.json}\n",
 		"phoenix_hypervisor_config.json": `{"version": 1}`,
 		"phoenix_lxc_configs.json":       `{"version": 1}`,
+		"features/scrub/feature.json":    `{"description": "x", "check": "check.sh", "apply": "apply.sh"}`,
+		"features/scrub/check.sh":        "true",
+		"features/scrub/apply.sh":        "true",
 	}
 }
 
@@ -119,6 +122,9 @@ func TestConfigurationInDocumentsValidates(t *testing.T) {
 func validates(t *testing.T, files map[string]string) {
 	dir := t.TempDir()
 	for name, text := range files {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"os"
 	"path"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,29 +14,10 @@ import (
 
 // TestHypervisorExampleOnTheLab runs the example as its document says, on both releases.
 func TestHypervisorExampleOnTheLab(t *testing.T) {
-	lab, err := filepath.Abs(exampleDir + "/lab.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	const script = `set -x
-phoenix check -q "$@" >check.txt; [ $? -eq 2 ] || exit 10
-phoenix run -q --allow-reboot "$@" || exit 11
-phoenix check -q "$@" || exit 12
-phoenix run -q --allow-reboot -o json "$@" >again.json || exit 13
-grep -q '"changed": [1-9]' again.json && exit 14
-phoenix check -q "$@"
-`
 	for _, release := range []string{"8.4", "9.1"} {
 		t.Run("Proxmox VE "+release, func(t *testing.T) {
 			t.Parallel()
-			dir := t.TempDir()
-			if err := os.WriteFile(filepath.Join(dir, "script"), []byte(script), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			cmd := documentCommand(t.Context(), dir, "phoenix", "lab", "--hosts", "1", "--gpus", "2", "--release", release, "--dir", "lab",
-				"--", "sh", "../script", "-i", "hosts.yaml", "-i", lab)
-			cmd.Env = append(cmd.Env, exampleSecrets()...)
-			finish(t, cmd).want(t, 0).says(t, "1 host: 1 changed", "1 host: 1 ok")
+			comesUpOnTheLab(t, "hypervisor", release, "--allow-reboot")
 		})
 	}
 }
@@ -48,6 +28,7 @@ func notInExample() map[string]string {
 		"template.sha512": "Proxmox's signed index has the checksums",
 		"runfile.path":    "there is an url instead",
 		"dns.domain":      "there is search instead",
+		"feature.$schema": "it is for editors",
 	}
 }
 
@@ -57,6 +38,8 @@ func TestHypervisorExampleSaysEverything(t *testing.T) {
 	u := usage{defs: schema["$defs"].(map[string]any), used: map[string]bool{}}
 	u.walk("", schema, readJSON(t, exampleDir+"/phoenix_hypervisor_config.json"))
 	u.walk("step_folder", u.defs["step_folder"], readJSON(t, exampleDir+"/steps/smart/step.json"))
+	u.defs["feature"] = readJSON(t, repositoryRoot+"/schemas/feature.schema.json")
+	u.walk("feature", u.defs["feature"], readJSON(t, exampleDir+"/features/scrub/feature.json"))
 	except := notInExample()
 	for name, def := range u.defs {
 		properties, _ := def.(map[string]any)["properties"].(map[string]any)

@@ -152,6 +152,9 @@ func handsOnTheRest() []hand {
 		{key: "steps.vzdump.check", do: "rm /etc/vzdump.conf", want: "script:vzdump check"},
 		{key: "steps.vzdump.env.TMPDIR", do: sub("/etc/vzdump.conf", "scratch", "elsewhere"), want: "script:vzdump check"},
 		{key: "steps.vzdump.apply", do: "sed -i /tmpdir/d /etc/vzdump.conf", want: "script:vzdump check"},
+		{key: "features.scrub.pool", do: sub("/etc/cron.d/scrub", "tank", "fast"), want: "feature:scrub check"},
+		{key: "features.scrub.day", do: sub("/etc/cron.d/scrub", " 1 ", " 2 "), want: "feature:scrub check"},
+		{key: "features.scrub.hour", do: "rm /etc/cron.d/scrub", want: "feature:scrub check"},
 		{key: "steps/smart", do: sub("/etc/smartd.conf", "02", "03"), want: "script:smart check"},
 	}
 }

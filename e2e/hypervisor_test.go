@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -37,11 +36,7 @@ func newExample(t *testing.T, hosts int) example {
 // do is a command of phoenix with both inventories and a report in JSON.
 func (e example) do(t *testing.T, verb string, flags ...string) outcome {
 	t.Helper()
-	lab, err := filepath.Abs(exampleDir + "/lab.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return e.phoenix(t, slices.Concat([]string{verb, "-i", "hosts.yaml", "-i", lab, "-o", "json"}, flags)...)
+	return e.phoenix(t, slices.Concat([]string{verb, "-i", "hosts.yaml", "-i", labOf(t, "hypervisor"), "-o", "json"}, flags)...)
 }
 
 // byHand runs a line of shell on the host.

@@ -30,16 +30,18 @@ iface vmbr0 inet static
 source /etc/network/interfaces.d/*
 `
 
-// bringUp puts the real ifupdown2 and iptables in the place of the simulated ones, and
-// the host's network up with them.
-const bringUp = `ifupdown2=/usr/local/lib/phoenix-e2e/ifupdown2
+// ifupdown2 puts the real ifupdown2 and iptables in the place of the simulated ones.
+const ifupdown2 = `ifupdown2=/usr/local/lib/phoenix-e2e/ifupdown2
 [ -d $ifupdown2 ] || { echo "there is no $ifupdown2 (run e2e/prerequisites.sh)"; exit 1; }
 cp -a $ifupdown2/usr/share/ifupdown2 /usr/share/
-mkdir -p /etc/network /var/tmp/network
+mkdir -p /etc/network /run/network /var/tmp/network
 cp -a $ifupdown2/etc/network/ifupdown2 /etc/network/
 rm -f /usr/local/sbin/iptables
 for name in ifup ifquery ifreload; do ln -sf /usr/share/ifupdown2/ifupdown2 /usr/local/sbin/$name; done
-cat > /etc/network/interfaces <<'X'
+`
+
+// bringUp brings a host's network up with them.
+const bringUp = ifupdown2 + `cat > /etc/network/interfaces <<'X'
 ` + installed + `X
 sed -i "s/%%s/10.99.99.$((${NODE#pve} + 1))/" /etc/network/interfaces
 ifup -a
@@ -48,17 +50,23 @@ ifup -a
 // wired is a rig of hosts that the operator reaches over one wire each.
 type wired struct{ *rig }
 
-func newWired(t *testing.T, n int) wired {
+func newWired(t *testing.T, n int, prepare string) wired {
 	t.Helper()
-	r := newRig(t, n, realhost.Options{Wire: true, Prepare: strings.ReplaceAll(bringUp, "%%s", "%s")})
+	r := newRig(t, n, realhost.Options{Wire: true, Prepare: strings.ReplaceAll(bringUp, "%%s", "%s") + prepare})
 	return wired{r}
 }
 
-// network writes what one host must look like, and returns its arguments.
+// network is what the network of one host must look like; see wants.
 func (w wired) network(t *testing.T, host int, bridges string) []string {
 	t.Helper()
+	return w.wants(t, host, `"network": {"confirm_timeout_s": 10, "bridges": `+bridges+`}`)
+}
+
+// wants writes what one host must look like, and returns its arguments.
+func (w wired) wants(t *testing.T, host int, config string) []string {
+	t.Helper()
 	name := w.Hosts[host].Name
-	w.write(t, name+".json", `{"version": 1, "network": {"confirm_timeout_s": 10, "bridges": `+bridges+`}}`)
+	w.write(t, name+".json", `{"version": 1, `+config+`}`)
 	w.write(t, name+".yaml", fmt.Sprintf("version: 1\nhosts:\n  %s: {address: %s, user: root, host_key: %q, hypervisor: %s.json, identity_files: [%s]}\n",
 		name, w.Hosts[host].Address, w.Hosts[host].HostKey, name, w.IdentityFile))
 	return []string{"-i", name + ".yaml", "-o", "json"}
@@ -91,7 +99,7 @@ func (w wired) asBefore(t *testing.T, host int) {
 }
 
 func TestNetwork(t *testing.T) {
-	w := newWired(t, 5)
+	w := newWired(t, 5, "")
 	t.Run("a change that lets the operator in stays, and a second run changes nothing", func(t *testing.T) {
 		t.Parallel()
 		args := w.network(t, 0, `{"vmbr0": {"ports": ["eno1"], "address": "10.99.99.2/24", "gateway": "10.99.99.1", "comment": "uplink"},
