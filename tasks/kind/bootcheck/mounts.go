@@ -3,12 +3,12 @@ package bootcheck
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"phoenix/tasks/dropin"
 	"phoenix/tasks/guest"
 	"phoenix/tasks/modprobe"
+	"phoenix/tasks/octal"
 	"phoenix/tasks/pve"
 )
 
@@ -28,29 +28,13 @@ func parseMounts(text string) []mount {
 		if len(f) < 3 || strings.HasPrefix(f[0], "#") || !strings.HasPrefix(f[1], "/") {
 			continue
 		}
-		one := mount{source: octal(f[0]), at: trimmed(octal(f[1])), kind: f[2]}
+		one := mount{source: octal.Unescape(f[0]), at: trimmed(octal.Unescape(f[1])), kind: f[2]}
 		if len(f) > 3 {
 			one.options = strings.Split(f[3], ",")
 		}
 		out = append(out, one)
 	}
 	return out
-}
-
-// octal decodes \040 and the like, by which both files write blanks.
-func octal(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+3 < len(s) {
-			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
-				b.WriteByte(byte(n))
-				i += 3
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
 }
 
 // trimmed is a path without a slash at its end.

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"phoenix/tasks/octal"
 )
 
 // The files of nfs-utils: what is to be exported, and what is.
@@ -58,7 +60,7 @@ func parseLine(line string, n int) []placed {
 	}
 	var out []placed
 	var defaults []string
-	path := path.Clean(unescape(words[0]))
+	path := path.Clean(octal.Unescape(words[0]))
 	for _, w := range words[1:] {
 		if list, ok := strings.CutPrefix(w, "-"); ok {
 			defaults = strings.Split(list, ",")
@@ -75,7 +77,7 @@ func parseLine(line string, n int) []placed {
 				all = append(all, f)
 			}
 		}
-		out = append(out, placed{entry{path, canonicalClient(unescape(client))}, all, n})
+		out = append(out, placed{entry{path, canonicalClient(octal.Unescape(client))}, all, n})
 	}
 	if len(words) == 1 {
 		out = append(out, placed{entry{path, "*"}, nil, n})
@@ -111,22 +113,6 @@ func split(line string) []string {
 	}
 	end()
 	return out
-}
-
-// unescape reads \040 and the like.
-func unescape(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+3 < len(s) {
-			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
-				b.WriteByte(byte(n))
-				i += 3
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
 }
 
 // escape writes what would end a word as exportfs itself does.
