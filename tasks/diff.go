@@ -21,6 +21,10 @@ const (
 	EffectPending Effect = "pending"
 	// EffectReplace changes can only be had by destroying and creating anew.
 	EffectReplace Effect = "replace"
+	// EffectDestroy changes take the thing away, with all that is in it.
+	EffectDestroy Effect = "destroy"
+	// EffectRollback changes put the thing back to what it was: what it got since is lost.
+	EffectRollback Effect = "rollback"
 )
 
 // Change is one property that differs.
@@ -73,6 +77,12 @@ func (c Change) Held() bool {
 	}
 	return false
 }
+
+// held tells whether a run that agrees to nothing would leave all of it as it is.
+func (d Diff) held() bool { return !slices.ContainsFunc(d, func(c Change) bool { return !c.Held() }) }
+
+// waits tells whether the change is written, and not in effect yet.
+func (c Change) waits() bool { return c.Effect == EffectPending || c.Effect == EffectReboot }
 
 // Reasons is the note without the lines that say that a run would refuse the change.
 func (c Change) Reasons() string {

@@ -156,8 +156,11 @@ type Scope struct {
 	// step and property: "kernel:settings cmdline".
 	Waiting []string
 	// Ahead are the steps that this one needs and that would change first: in a check,
-	// they have not.
+	// they have not. Those of which a run would leave all as it is are not among them.
 	Ahead []string
+	// Earlier are all steps before this one that would change: what is not there yet,
+	// they may bring.
+	Earlier []string
 	// Log receives lines of text; nil drops them.
 	Log func(Log)
 	// Confirm announces a change that has to be confirmed; nil means that nobody can.

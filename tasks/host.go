@@ -49,9 +49,12 @@ type Cmd struct {
 	ReadOnly bool
 }
 
+// MaxOutput is how much of each stream of a program is kept, in bytes.
+const MaxOutput = 1 << 20
+
 // Output is what a program that ran left behind.
 type Output struct {
-	// Stdout and Stderr are cut off at 1 MiB each.
+	// Stdout and Stderr are cut off at MaxOutput each.
 	Stdout, Stderr []byte
 	// Code is the exit status, or 128 plus the signal that ended the program.
 	Code int

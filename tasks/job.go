@@ -27,6 +27,9 @@ type Step struct {
 	// Leader, when set, names another machine of the cluster that makes what this step
 	// is about for all of them, at the same time. This one waits for it and verifies.
 	Leader string `json:"leader,omitempty"`
+	// Asks tells that the step only asks how something is that the steps it needs make: where
+	// one of those was refused, that is there as it was, and is asked all the same.
+	Asks bool `json:"asks,omitempty"`
 	// Spec is the JSON of the family's Spec.
 	Spec json.RawMessage `json:"spec"`
 }

@@ -29,7 +29,7 @@ type Runner struct {
 
 	mu      sync.Mutex // one event at a time; guards waiting, ahead
 	waiting []string   // for a reboot; see Scope
-	ahead   []string   // steps that would change
+	ahead   []string   // steps of which a run would change something
 	view    Host       // what every Check gets
 }
 
@@ -46,7 +46,7 @@ func (r *Runner) Run(ctx context.Context, job Job) error {
 	}
 	s := schedule{
 		runner: r, job: job, total: len(steps), left: steps,
-		open: make(map[string]bool, len(steps)), bad: make(map[string]bool), used: make(map[string]int), ended: make(chan outcome),
+		open: make(map[string]bool, len(steps)), bad: make(map[string]Cause), used: make(map[string]int), ended: make(chan outcome),
 	}
 	for _, step := range steps {
 		s.open[step.ID] = true
@@ -59,7 +59,7 @@ func (r *Runner) Run(ctx context.Context, job Job) error {
 func (r *Runner) note(s Step, res Result) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if res.Status == StatusWouldChange {
+	if res.Status == StatusWouldChange && !res.Changes.held() {
 		r.ahead = append(r.ahead, s.ID)
 	}
 	for _, d := range []Diff{res.Changes, res.Remaining} {
@@ -71,12 +71,13 @@ func (r *Runner) note(s Step, res Result) {
 	}
 }
 
-// known is what the steps before have left to a reboot, and which that the step needs
-// would change.
-func (r *Runner) known(s Step) (waiting, ahead []string) {
+// known is what the steps before have left to a reboot, which that the step needs would
+// change, and which would at all.
+func (r *Runner) known(s Step) (waiting, ahead, earlier []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.Clone(r.waiting), slices.DeleteFunc(slices.Clone(s.Needs), func(id string) bool { return !slices.Contains(r.ahead, id) })
+	ahead = slices.DeleteFunc(slices.Clone(s.Needs), func(id string) bool { return !slices.Contains(r.ahead, id) })
+	return slices.Clone(r.waiting), ahead, slices.Clone(r.ahead)
 }
 
 // step runs one step to its result, without announcing the result. It calls changes, at
@@ -105,7 +106,7 @@ func (r *Runner) converge(ctx context.Context, job Job, s Step, changes func()) 
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	var data json.RawMessage
-	waiting, ahead := r.known(s)
+	waiting, ahead, earlier := r.known(s)
 	ctx = WithScope(ctx, Scope{
 		Consent: job.Consent,
 		Secrets: job.Secrets,
@@ -113,6 +114,7 @@ func (r *Runner) converge(ctx context.Context, job Job, s Step, changes func()) 
 		Helper:  r.Helper,
 		Waiting: waiting,
 		Ahead:   ahead,
+		Earlier: earlier,
 		Log:     func(l Log) { r.emit(Event{Step: s.ID, Log: &l}) },
 		Confirm: func(c Confirm) { r.emit(Event{Step: s.ID, Confirm: &c}) },
 		Reboot:  func(b Reboot) { r.emit(Event{Step: s.ID, Reboot: &b}) },
@@ -143,7 +145,7 @@ func (r *Runner) follow(ctx context.Context, leader string, t Task) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for said := false; ; said = true {
-		if d, err := t.Check(ctx, r.view); err != nil || !slices.ContainsFunc(d, func(c Change) bool { return !c.Held() }) {
+		if d, err := t.Check(ctx, r.view); err != nil || d.held() {
 			return
 		}
 		if !said {
@@ -234,7 +236,7 @@ func notTold(err error) Result {
 func verdict(before, after Diff, applyErr error) Result {
 	res := Result{Status: StatusChanged, Remaining: after}
 	for _, c := range before {
-		if !slices.ContainsFunc(after, func(a Change) bool { return a.Path == c.Path && a.Effect == c.Effect }) {
+		if !slices.ContainsFunc(after, func(a Change) bool { return a.Path == c.Path && (a.Effect == c.Effect || !a.waits()) }) {
 			res.Changes = append(res.Changes, c)
 		}
 	}

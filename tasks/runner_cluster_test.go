@@ -69,10 +69,17 @@ func TestACheckIsToldWhichOfItsNeedsWouldChangeFirst(t *testing.T) {
 			{ID: "fine", Kind: "fake", Spec: []byte(`{"do":"ok"}`)},
 			{ID: "late", Kind: "fake", Spec: []byte(`{"do":"late"}`)},
 			{ID: "other", Kind: "fake", Spec: []byte(`{"do":"other"}`)},
-			{ID: "last", Kind: "fake", Needs: []string{"fine", "late"}, Spec: []byte(`{"do":"last"}`)},
+			{ID: "stuck", Kind: "fake", Spec: []byte(`{"do":"held"}`)},
+			{ID: "last", Kind: "fake", Needs: []string{"fine", "late", "stuck"}, Spec: []byte(`{"do":"last"}`)},
 		}})
 		if err != nil || !slices.Equal(s.scope.Ahead, want) {
 			t.Errorf("%s: ahead %q, %v; want %q", mode, s.scope.Ahead, err, want)
+		}
+		if mode == tasks.ModeCheck {
+			want = []string{"late", "other"} // needed or not
+		}
+		if !slices.Equal(s.scope.Earlier, want) && len(s.scope.Earlier)+len(want) > 0 {
+			t.Errorf("%s: earlier %q, want %q", mode, s.scope.Earlier, want)
 		}
 	}
 }

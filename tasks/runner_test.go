@@ -68,6 +68,8 @@ func (f *fake) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 		return tasks.Diff{{Path: "b", To: "2", Effect: tasks.EffectReboot}}, nil
 	case f.Do == "reboot", f.Do == "no reboot":
 		return tasks.Diff{{Path: "b", To: "2", Effect: tasks.EffectReboot}}, nil
+	case f.Do == "rolled back" && f.state.made["rolled back half"]: // and stopped, so that no restart is needed now
+		return tasks.Diff{{Path: "a", To: "1", Effect: tasks.EffectLive}, {Path: "b", To: "2", Effect: tasks.EffectLive}}, nil
 	case f.Do == "refused" && f.state.made["refused half"]:
 		return tasks.Diff{{Path: "b", To: "2", Effect: tasks.EffectReplace}}, nil
 	}
@@ -80,6 +82,9 @@ func (f *fake) Apply(ctx context.Context, _ tasks.Host, _ tasks.Diff) error {
 		return &tasks.CommandError{Argv: []string{"pct", "set"}, Code: 255, Stderr: "no"}
 	case "lies":
 		return nil
+	case "rolled back":
+		f.state.made["rolled back half"] = true
+		return errors.New("start failed; it was rolled back")
 	case "panic in Apply":
 		panic("at the disco")
 	case "pending", "refused", "needs a reboot":
@@ -196,6 +201,21 @@ func TestRunner_aFailureStopsOnlyWhatNeedsIt(t *testing.T) {
 	}
 	if r := got["child"]; r.Cause != tasks.CauseNeed || r.Why != "broken did not end well" {
 		t.Errorf("%+v", r)
+	}
+}
+
+func TestRunner_whatWasRefusedIsAskedHowItIs(t *testing.T) {
+	asks := step("asks", "change", "refused")
+	asks.Asks = true
+	lost := step("asks what failed", "change", "broken")
+	lost.Asks = true
+	got := run(t, &state{}, tasks.ModeRun, step("refused", "refused"), asks, step("builds on it", "change", "refused"), step("broken", "fails"), lost)
+	for id, want := range map[string]tasks.Status{
+		"asks": tasks.StatusChanged, "builds on it": tasks.StatusSkipped, "asks what failed": tasks.StatusSkipped,
+	} {
+		if got[id].Status != want {
+			t.Errorf("%s is %s, want %s", id, got[id].Status, want)
+		}
 	}
 }
 
@@ -344,5 +364,12 @@ func TestRunner_aCheckFailsWhereARunWould(t *testing.T) {
 	res := run(t, &state{}, tasks.ModeCheck, step("a", "cannot"))["a"]
 	if res.Status != tasks.StatusFailed || res.Why != "gpu 0: there is no card" || len(res.Changes) != 0 || len(res.Remaining) != 2 {
 		t.Errorf("%+v", res)
+	}
+}
+
+func TestWhatWasRolledBackIsNotToldAsMade(t *testing.T) {
+	got := run(t, &state{}, tasks.ModeRun, step("x", "rolled back"))["x"]
+	if got.Status != tasks.StatusFailed || len(got.Changes) > 0 || len(got.Remaining) != 2 {
+		t.Errorf("%+v", got)
 	}
 }

@@ -12,10 +12,10 @@ type schedule struct {
 	job    Job
 	total  int
 	begun  int
-	left   []Step          // in order
-	open   map[string]bool // not ended yet
-	bad    map[string]bool // ended, and not well
-	used   map[string]int  // by the steps under way
+	left   []Step           // in order
+	open   map[string]bool  // not ended yet
+	bad    map[string]Cause // of those that ended, and not well
+	used   map[string]int   // by the steps under way
 	ended  chan outcome
 	busy   int // steps under way
 }
@@ -45,7 +45,7 @@ func (s *schedule) run(ctx context.Context) {
 		at := Started{Index: s.begun, Total: s.total}
 		if s.alone(step) {
 			s.busy++
-			s.end(outcome{step, s.runner.step(ctx, s.job, step, s.bad, at, func() {})})
+			s.end(outcome{step, s.runner.step(ctx, s.job, step, s.badFor(step), at, func() {})})
 			continue
 		}
 		s.beside(ctx, step, at)
@@ -84,11 +84,7 @@ func (s *schedule) beside(ctx context.Context, step Step, at Started) {
 	for _, name := range step.Uses {
 		s.used[name]++
 	}
-	// Steps that end meanwhile write to s.bad; this one's needs have all ended.
-	bad := make(map[string]bool, len(step.Needs))
-	for _, id := range step.Needs {
-		bad[id] = s.bad[id]
-	}
+	bad := s.badFor(step) // steps that end meanwhile write to s.bad
 	changes := make(chan struct{})
 	go func() {
 		res := s.runner.step(ctx, s.job, step, bad, at, func() { close(changes) })
@@ -107,6 +103,16 @@ func (s *schedule) beside(ctx context.Context, step Step, at Started) {
 	}
 }
 
+// badFor is which of a step's needs, which have all ended, keep it from being taken.
+func (s *schedule) badFor(step Step) map[string]bool {
+	bad := make(map[string]bool, len(step.Needs))
+	for _, id := range step.Needs {
+		cause, notWell := s.bad[id]
+		bad[id] = notWell && !(step.Asks && cause == CauseRefused)
+	}
+	return bad
+}
+
 // end takes a step's result.
 func (s *schedule) end(o outcome) {
 	s.busy--
@@ -116,7 +122,9 @@ func (s *schedule) end(o outcome) {
 		}
 	}
 	delete(s.open, o.step.ID)
-	s.bad[o.step.ID] = !o.result.EndedWell()
+	if !o.result.EndedWell() {
+		s.bad[o.step.ID] = o.result.Cause
+	}
 	s.runner.note(o.step, o.result)
 	s.runner.emit(Event{Step: o.step.ID, Result: &o.result})
 }

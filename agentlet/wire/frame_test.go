@@ -26,7 +26,7 @@ func golden() map[string]Message {
 			RunID: "20261105-100000-ab12", Operator: "ann@laptop", Mode: tasks.ModeRun,
 			Steps: []tasks.Step{
 				{ID: "apt:packages", Kind: "apt", Spec: json.RawMessage(`{"packages":["curl"]}`)},
-				{ID: "file:/etc/motd", Kind: "file", Leader: "pve1", Needs: []string{"apt:packages"}, Tags: []string{"motd"}, Uses: []string{"node"}, TimeoutS: 30, Spec: json.RawMessage(`{"path":"/etc/motd"}`)},
+				{ID: "file:/etc/motd", Kind: "file", Leader: "pve1", Needs: []string{"apt:packages"}, Tags: []string{"motd"}, Uses: []string{"node"}, TimeoutS: 30, Asks: true, Spec: json.RawMessage(`{"path":"/etc/motd"}`)},
 			},
 			Limits:       map[string]int{"node": 4},
 			Secrets:      map[string]string{"root": "correct horse"},

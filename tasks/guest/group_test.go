@@ -5,6 +5,7 @@ import (
 	"maps"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"phoenix/tasks"
 	"phoenix/tasks/guest"
@@ -12,7 +13,7 @@ import (
 )
 
 func TestGroups(t *testing.T) {
-	said, code := "root:x:0:\nvideo:x:44:ann,bob\r\nrender:x:991\nrender:x:5:\n\nbroken\nhuge:x:99999999999:\nneg:x:-1:\n", 0
+	said, code := "root:x:0:\nvideo:x:44:ann,bob\r\nrender:x:991\nrender:x:5:\n\nbroken\nhuge:x:99999999999:\nnobody:x:4294967295:\nneg:x:-1:\n", 0
 	h := taskstest.NewTree(t, nil)
 	var argv []string
 	h.Programs["lxc-attach"] = func(_ context.Context, _ tasks.Host, c tasks.Cmd) tasks.Output {
@@ -30,4 +31,18 @@ func TestGroups(t *testing.T) {
 	if _, err := guest.Groups(t.Context(), h, 900); err == nil || !strings.Contains(err.Error(), "read the groups of container 900: ") {
 		t.Errorf("%v", err)
 	}
+}
+
+func TestGroupsOfAContainerThatDoesNotAnswer(t *testing.T) {
+	h := taskstest.NewTree(t, nil)
+	h.Programs["lxc-attach"] = func(ctx context.Context, _ tasks.Host, _ tasks.Cmd) tasks.Output {
+		<-ctx.Done()
+		return tasks.Output{Code: 143}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		_, err := guest.Groups(t.Context(), h, 900)
+		if err == nil || !strings.Contains(err.Error(), "read the groups of container 900: it has not answered within 30s") {
+			t.Errorf("%v", err)
+		}
+	})
 }

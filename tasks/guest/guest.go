@@ -71,8 +71,7 @@ func (g *Guest) Unlocked() error {
 	if g.Lock() == "" {
 		return nil
 	}
-	return fmt.Errorf("look at container %d: it is locked (%s): wait until that is over; "+
-		"a lock that was left behind is taken off with pct unlock %d", g.CTID, g.Lock(), g.CTID)
+	return fmt.Errorf("look at container %d: it is locked (%s): %s", g.CTID, g.Lock(), LockAdvice(g.CTID, g.Lock(), g.Config))
 }
 
 // Read reads one container. One that this node does not have is an error, which says

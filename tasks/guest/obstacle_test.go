@@ -43,11 +43,21 @@ func TestStartable_isTheFirstObstacle(t *testing.T) {
 	if want := []string{"mp0", "mp1", "lxc.mount.entry"}; !slices.Equal(got, want) {
 		t.Errorf("obstacles at %q, want %q", got, want)
 	}
-	if err := Startable(h, options, raw); err == nil || err.Error() != "look at mp0: directory /none is not there on the host" {
+	if err := Startable(h, options, raw); err == nil || err.Error() != "look at mp0: directory /none is not there on the host: make the directory, or mount what has it" {
 		t.Errorf("startable: %v", err)
 	}
 	if err := Startable(h, map[string]string{"rootfs": "d1:900/vm-900-disk-0.raw"}, nil); err != nil {
 		t.Errorf("startable: %v", err)
+	}
+}
+
+func TestStartable_saysTheWayOut(t *testing.T) {
+	h := newNode(t, map[string]string{"/etc/subuid": "root:100000:65536\n", "/etc/subgid": "root:100000:65536\nroot:1000:1\n"})
+	raw := []pve.RawOption{{Key: "lxc.idmap", Value: "u 0 1000 1"}, {Key: "lxc.idmap", Value: "g 0 1000 1"}}
+	err := Startable(h, map[string]string{"rootfs": "d1:900/vm-900-disk-0.raw"}, raw)
+	const want = "look at lxc.idmap: /etc/subuid does not give root the 1 numbers from 1000: add root:1000:1 to /etc/subuid"
+	if err == nil || err.Error() != want {
+		t.Errorf("startable: %v, want %s", err, want)
 	}
 }
 

@@ -30,13 +30,21 @@ type Obstacle struct {
 	Unknown bool
 }
 
+// Why is what it is, and the way out.
+func (o Obstacle) Why() error {
+	if o.Mend == "" {
+		return o.Err
+	}
+	return fmt.Errorf("%w: %s", o.Err, o.Mend)
+}
+
 // Startable is the first of the obstacles; nil where none is known.
 func Startable(h tasks.Host, options map[string]string, raw []pve.RawOption) error {
 	list, err := Obstacles(h, options, raw)
 	if err != nil || len(list) == 0 {
 		return err
 	}
-	return list[0].Err
+	return list[0].Why()
 }
 
 // Obstacles looks for everything that is known to keep a container with these options

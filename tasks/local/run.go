@@ -17,7 +17,7 @@ import (
 )
 
 // maxOutput is how much of each stream of a program is kept.
-const maxOutput = 1 << 20
+const maxOutput = tasks.MaxOutput
 
 // Run starts a program in a session of its own and waits for it. What a program
 // that is not ReadOnly prints is also said line by line while it runs (tasks.Log).

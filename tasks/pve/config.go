@@ -229,6 +229,23 @@ func (s *Section) SetRaw(options []RawOption) error {
 	return nil
 }
 
+// Replace gives an option of the section another value and keeps every other byte. It
+// refuses one that the section does not have, and a value that would not come back.
+func (s *Section) Replace(key, value string) error {
+	line := key + ": " + value
+	m := optionLine.FindStringSubmatch(line)
+	if HasControl(line) || m == nil || m[1] != key || m[2] != value {
+		return fmt.Errorf("write option %q: not a line of the form KEY: VALUE", line)
+	}
+	for i, l := range slices.Backward(s.lines) { // the last of several holds
+		if m := optionLine.FindStringSubmatch(strings.TrimRight(l, "\r\n")); m != nil && m[1] == key {
+			s.lines[i] = line + "\n"
+			return nil
+		}
+	}
+	return fmt.Errorf("write option %q: there is none of that name", line)
+}
+
 // options lists the lines "key: value".
 func (s *Section) options() []RawOption {
 	if s == nil {

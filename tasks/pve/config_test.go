@@ -166,3 +166,19 @@ func TestDescriptionIsDecodedAsFarAsItIsEncoded(t *testing.T) {
 		}
 	}
 }
+
+func TestReplaceChangesOneOptionOfTheHead(t *testing.T) {
+	const text = "#a note\nmp0: a:1,size=1G\r\nrootfs: a:0,size=4G\nlxc.cap.drop: rootfs\n\n[old]\nrootfs: a:0,size=2G\n"
+	c := ParseConfig([]byte(text))
+	if err := c.Head().Replace("rootfs", "a:0,size=8G"); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := string(c.Bytes()), strings.Replace(text, "size=4G", "size=8G", 1); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	for key, value := range map[string]string{"mp1": "a:1", "rootfs": "a:0\nlxc.cap.drop:", "mp0": "", "ROOT": "x"} {
+		if c.Head().Replace(key, value) == nil {
+			t.Errorf("%s: %q was written", key, value)
+		}
+	}
+}
