@@ -9,7 +9,6 @@ import (
 
 	"phoenix/tasks"
 	"phoenix/tasks/guest"
-	"phoenix/tasks/pve"
 )
 
 // applier makes differences true on a container that exists, one after the other,
@@ -55,11 +54,14 @@ func (a *applier) run(ctx context.Context) error {
 	err := a.each(ctx, a.strays, a.catch, a.directories, a.stop, a.giveWay, a.revert, a.unprotect, a.set, a.resize, a.raw, a.protect, a.withoutGPUs, a.convert, a.up)
 	switch {
 	case err != nil && a.fresh:
-		return a.task.unmake(ctx, a.host, a.stopped(err))
+		return a.begun(ctx, a.task.unmake(ctx, a.host, a.stopped(err)))
 	case err != nil:
 		return a.fallBack(ctx, err)
 	}
-	return a.each(ctx, a.snapshot, a.keep, a.refused)
+	if err := a.begun(ctx, a.each(ctx, a.snapshot, a.keep)); err != nil {
+		return err
+	}
+	return a.refused(ctx)
 }
 
 // each takes the steps until one fails.
@@ -145,6 +147,9 @@ func (a *applier) send(ctx context.Context, choose func(finding) bool) error {
 	if err := guest.BridgesExist(a.host, wantedBridges(found)); err != nil {
 		return fmt.Errorf("change container %d: %w", id, err)
 	}
+	if err := a.task.zoneThere(a.host, found); err != nil {
+		return fmt.Errorf("change container %d: %w", id, err)
+	}
 	set, deletes, err := assign(found, f.next, f.now)
 	if err != nil {
 		return fmt.Errorf("change container %d: %w", id, err)
@@ -160,6 +165,10 @@ func (a *applier) send(ctx context.Context, choose func(finding) bool) error {
 	if err != nil {
 		return fmt.Errorf("change container %d: %w", id, errors.Join(err, a.unstage(ctx, f)))
 	}
+	// What Proxmox writes down at once although the interface takes it at its next start.
+	a.restart = a.restart || f.running && slices.ContainsFunc(found, func(x finding) bool {
+		return x.op == opSet && x.entry != nil && x.entry.prefix == "net" && x.Effect == tasks.EffectRestart
+	})
 	return a.verify(out, args, found)
 }
 
@@ -197,33 +206,4 @@ func (a *applier) unstage(ctx context.Context, before *found) error {
 	tasks.Logf(ctx, "container %d: taking back what the failed change left staged: %s", a.task.spec.CTID, strings.Join(keys, ", "))
 	_, err = a.task.pct(ctx, a.host, "set", fmt.Sprint(a.task.spec.CTID), "--revert", strings.Join(keys, ","))
 	return err
-}
-
-// resize grows volumes. pct exits 0 even when it failed, and says only in a line of
-// text that the file system did not grow with the volume (pve-container 5.3.5).
-func (a *applier) resize(ctx context.Context) error {
-	_, found, err := a.read()
-	if err != nil {
-		return err
-	}
-	for _, x := range found {
-		if x.op != opResize {
-			continue
-		}
-		args := []string{"resize", fmt.Sprint(a.task.spec.CTID), x.key, pve.FormatSize(x.bytes)}
-		out, err := a.task.pct(ctx, a.host, args...)
-		if err != nil {
-			return fmt.Errorf("grow %s of container %d: %w", x.key, a.task.spec.CTID, err)
-		}
-		if said := string(out.Stdout) + string(out.Stderr); strings.Contains(said, "Failed to update the container's filesystem") {
-			return guest.NotDone(out, args, "grow %s of container %d: the volume has grown, its file system has not", x.key, a.task.spec.CTID)
-		}
-		if err := a.verify(out, args, []finding{x}); err != nil {
-			return err
-		}
-		if err := a.stageSize(ctx, x.key); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -1,6 +1,7 @@
 package lxc_test
 
 import (
+	"io/fs"
 	"slices"
 	"strings"
 	"testing"
@@ -45,7 +46,13 @@ func TestEachPropertyIsSentAlone(t *testing.T) {
 		"time zone":        {`"timezone":"UTC"`, "timezone", tasks.EffectRestart, set("--timezone UTC")},
 		"console":          {`"console":false`, "console", tasks.EffectRestart, set("--console 0")},
 		"console mode":     {`"console_mode":"shell"`, "console_mode", tasks.EffectRestart, set("--cmode shell")},
-		"terminals":        {`"tty_count":4`, "tty_count", tasks.EffectRestart, set("--tty 4")},
+		"the hook":         {`"hookscript":"local:snippets/hook.sh"`, "hookscript", tasks.EffectLive, set("--hookscript local:snippets/hook.sh")},
+		"the system":       {`"os_type":"alpine"`, "os_type", tasks.EffectRestart, set("--ostype alpine")},
+		"the cable": {`"network_config":{"name":"eth0","link_down":true}`, "network_config.eth0.link_down", tasks.EffectLive,
+			set("--net0 name=eth0,bridge=vmbr0,hwaddr=" + mac + ",ip=dhcp,link_down=1,tag=7,type=veth")},
+		"MTU": {`"network_config":{"name":"eth0","mtu":1400}`, "network_config.eth0.mtu", tasks.EffectRestart,
+			set("--net0 name=eth0,bridge=vmbr0,hwaddr=" + mac + ",ip=dhcp,mtu=1400,tag=7,type=veth")},
+		"terminals": {`"tty_count":4`, "tty_count", tasks.EffectRestart, set("--tty 4")},
 		"address": {`"network_config":{"name":"eth0","ip":"10.99.99.9/24"}`, "network_config.eth0.ip", tasks.EffectLive,
 			set("--net0 name=eth0,bridge=vmbr0,hwaddr=" + mac + ",ip=10.99.99.9/24,tag=7,type=veth")},
 		"bridge": {`"network_config":{"name":"eth0","bridge":"vmbr1"}`, "network_config.eth0.bridge", tasks.EffectLive,
@@ -56,7 +63,7 @@ func TestEachPropertyIsSentAlone(t *testing.T) {
 			set("--net0 name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:00:0B,ip=dhcp,tag=7,type=veth")},
 		"a second interface": {`"network_config":[{"name":"lan1","bridge":"vmbr1","ip6":"auto"}]`, "network_config.lan1", tasks.EffectLive,
 			set("--net1 name=lan1,bridge=vmbr1,ip6=auto")},
-		"trunks": {`"network_config":{"name":"eth0","trunks":[30,4,30]}`, "network_config.eth0.trunks", tasks.EffectLive,
+		"trunks": {`"network_config":{"name":"eth0","trunks":[30,4,30]}`, "network_config.eth0.trunks", tasks.EffectRestart,
 			set("--net0 name=eth0,bridge=vmbr0,hwaddr=" + mac + ",ip=dhcp,tag=7,trunks=4;30,type=veth")},
 		"options of a volume": {`"volumes":[{"storage":"local-lvm","size_gb":1,"container_path":"/data","mount_options":["noatime"]}]`,
 			"volumes./data.mount_options", tasks.EffectRestart, set("--mp0 local-lvm:vm-900-disk-1,mp=/data,mountoptions=noatime,size=1G")},
@@ -80,6 +87,11 @@ func TestEachPropertyIsSentAlone(t *testing.T) {
 				m := newGuest(t, `{"ctid":900,"name":"web1","template":"debian-12-standard","storage_pool":"local-lvm","storage_size_gb":4,`+
 					`"network_config":{"name":"eth0","bridge":"vmbr0","ip":"dhcp","mac_address":"`+mac+`","vlan":7},"pct_options":{"nesting":true},`+
 					`"volumes":[{"storage":"local-lvm","size_gb":1,"container_path":"/data"}],"state":"`+state+`"}`)
+				taskstest.Put(t, m.sim.Host(), "/var/lib/vz/snippets/hook.sh", "#!/bin/sh\n")
+				executable := fs.FileMode(0o755)
+				if err := m.sim.Host().Write(t.Context(), tasks.Edit{Verb: tasks.VerbAttr, Path: "/var/lib/vz/snippets/hook.sh", Mode: &executable}); err != nil {
+					t.Fatal(err)
+				}
 				want := `{"ctid":900,` + c.more + `,"state":"` + state + `"}`
 				if name == "state" {
 					want = `{"ctid":900,` + c.more + `}`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -28,10 +29,14 @@ func (s *Spec) origin() string {
 // hostname is the name that a clone gets at once: never that of its parent.
 func (s *Spec) hostname() string { return orElse(s.Name, fmt.Sprintf("CT%d", s.CTID)) }
 
-// cloneNote lists what the clone will have of its own. The parent is not looked at:
-// the same run may be about to make it.
-func (t *task) cloneNote() string {
+// cloneNote lists what the clone will have of its own. The same run may be about to make
+// the parent, which tells some of it only then.
+func (t *task) cloneNote(ctx context.Context, h tasks.Host) string {
 	var b strings.Builder
+	parent, _, _ := t.parent(h) // what is wrong with it is told by foreseeNew
+	if t.spec.CloneMode == "" {
+		fmt.Fprintf(&b, "clone_mode: %s\n", t.modeNote(ctx, h, parent))
+	}
 	if t.spec.Name == "" {
 		fmt.Fprintf(&b, "name: %s\n", t.spec.hostname())
 	}
@@ -44,30 +49,46 @@ func (t *task) cloneNote() string {
 	for _, f := range t.spec.compare(values{}) {
 		fmt.Fprintf(&b, "%s: %s\n", f.Path, f.To)
 	}
-	fmt.Fprintf(&b, "%sstate: %s", t.spec.endNote(), t.spec.state())
+	unprivileged, raw := t.spec.unprivileged(), []pve.RawOption(nil)
+	if parent != nil {
+		unprivileged, _ = pve.ParseBool(parent.now["unprivileged"])
+		raw = parent.conf.Head().Raw()
+	}
+	fmt.Fprintf(&b, "%s%sstate: %s", t.restNote(h, unprivileged, raw), t.spec.endNote(), t.spec.state())
 	return b.String()
 }
 
-// prepareClone looks at what pct clone would look at too late or not at all, and
+// modeNote says which sort of clone is made where the spec does not.
+func (t *task) modeNote(ctx context.Context, h tasks.Host, parent *found) string {
+	if parent != nil && !slices.Contains(tasks.ScopeOf(ctx).Earlier, StepID(t.spec.CloneFromCTID)) {
+		source, err := t.source(parent)
+		cfg, err2 := pve.ReadStorageCfg(h)
+		if err == nil && err2 == nil {
+			if linked, _ := t.linked(cfg, parent, source.Values()); linked {
+				return CloneLinked
+			}
+			return CloneFull
+		}
+	}
+	return CloneLinked + " where the parent is a template and its storages can, " + CloneFull + " otherwise"
+}
+
+// lookClone looks at what pct clone would look at too late or not at all, and
 // returns the arguments for it. pct clone takes no properties but the name: the clone
 // is changed afterwards like any container that exists.
-func (t *task) prepareClone(ctx context.Context, h tasks.Host) ([]string, error) {
-	parent, err := t.freeParent(ctx, h)
-	if err != nil {
-		return nil, err
-	}
+func (t *task) lookClone(h tasks.Host, parent *found) (args []string, parts []finding, err error) {
 	source, err := t.source(parent)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	cfg, err := pve.ReadStorageCfg(h)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	given := source.Values()
 	linked, err := t.linked(cfg, parent, given)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	set := map[string]string{"full": written(!linked), "hostname": t.spec.hostname()}
 	if t.spec.CloneFromSnapshot != "" {
@@ -78,14 +99,14 @@ func (t *task) prepareClone(ctx context.Context, h tasks.Host) ([]string, error)
 		set["storage"], root = pool, pool
 	}
 	if err := t.poolsTake(h, cfg, root); err != nil {
-		return nil, err
+		return nil, nil, lack(byStorage, err)
 	}
 	if err := t.partsExist(h, cfg); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	copied, err := copied(given, set["storage"])
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	copied["description"] = canonDescription(copied["description"]) // that of the parent's origin is not the clone's
 	text := copied["description"]
@@ -98,12 +119,12 @@ func (t *task) prepareClone(ctx context.Context, h tasks.Host) ([]string, error)
 	}
 	set["description"] = joinDescription(text, t.spec.madeFrom(from))
 	if err := t.fits(copied); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if err := t.prepareParts(ctx, h, t.spec.compare(copied), copied, copied, source.Raw()); err != nil {
-		return nil, err
+	if parts, err = t.lookParts(h, t.spec.compare(copied), copied, copied, source.Raw()); err != nil {
+		return nil, nil, err
 	}
-	return append([]string{"clone", fmt.Sprint(t.spec.CloneFromCTID), fmt.Sprint(t.spec.CTID)}, options(set)...), nil
+	return append([]string{"clone", fmt.Sprint(t.spec.CloneFromCTID), fmt.Sprint(t.spec.CTID)}, options(set)...), parts, nil
 }
 
 // freeParent reads the parent. While Proxmox works on it, as it does while another
@@ -111,26 +132,36 @@ func (t *task) prepareClone(ctx context.Context, h tasks.Host) ([]string, error)
 func (t *task) freeParent(ctx context.Context, h tasks.Host) (*found, error) {
 	p := &task{spec: Spec{CTID: t.spec.CloneFromCTID}}
 	for pause := time.Second; ; pause = min(2*pause, maxBackoff) {
-		f, err := p.load(h)
-		switch {
-		case err != nil:
-			return nil, err
-		case f.node != "":
-			return nil, fmt.Errorf("container %d, of which it is to be a clone, is on node %s, and a clone is made on the node of its parent, not on %s", p.spec.CTID, f.node, f.here)
-		case !f.exists:
-			return nil, fmt.Errorf("container %d, of which it is to be a clone, is not on this host", p.spec.CTID)
-		case f.lock == "":
-			return f, nil
-		}
-		who := guest.Holder(h, p.spec.CTID)
-		if who == "" {
-			return nil, p.locked(f.lock, f.conf)
+		f, who, err := t.parent(h)
+		if err != nil || f.lock == "" {
+			return f, err
 		}
 		tasks.Logf(ctx, "container %d: container %d is locked%s; waiting", t.spec.CTID, p.spec.CTID, who)
 		if err := guest.Pause(ctx, pause); err != nil {
 			return nil, fmt.Errorf("wait for container %d%s: %w", p.spec.CTID, who, errors.Join(err, p.locked(f.lock, f.conf)))
 		}
 	}
+}
+
+// parent reads the parent, and who works on it now where it is locked. A lock that
+// nobody works under is an error.
+func (t *task) parent(h tasks.Host) (f *found, who string, err error) {
+	p := &task{spec: Spec{CTID: t.spec.CloneFromCTID}}
+	f, err = p.load(h)
+	switch {
+	case err != nil:
+		return nil, "", err
+	case f.node != "":
+		return nil, "", fmt.Errorf("container %d, of which it is to be a clone, is on node %s, and a clone is made on the node of its parent, not on %s", p.spec.CTID, f.node, f.here)
+	case !f.exists:
+		return nil, "", fmt.Errorf("container %d, of which it is to be a clone, is not on this host", p.spec.CTID)
+	case f.lock == "":
+		return f, "", nil
+	}
+	if who = guest.Holder(h, p.spec.CTID); who == "" {
+		return nil, "", p.locked(f.lock, f.conf)
+	}
+	return f, who, nil
 }
 
 // source is the part of the parent's configuration that is cloned.

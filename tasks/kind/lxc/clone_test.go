@@ -137,7 +137,7 @@ func TestACloneIsRefusedBeforeProxmoxTouchesAnything(t *testing.T) {
 		"an unknown pool":    {spec: cloned(`"storage_pool":"tank"`), want: "storage tank does not exist; there are: local"},
 		"an unknown bridge":  {spec: strings.Replace(cloned(""), "vmbr0", "vmbr77", 1), want: "look for bridge vmbr77: the host has none of that name"},
 		"a device not there": {spec: cloned(`"devices":[{"path":"/dev/nosuch"}]`), want: "look for device /dev/nosuch"},
-		"a lock left behind": {then: []string{"pct set 800 --lock disk"}, spec: cloned(""), want: "container 800 is locked (disk): wait until that is over; a lock that was left behind is taken off with pct unlock 800"},
+		"a lock left behind": {then: []string{"pct set 800 --lock disk"}, spec: cloned(""), want: "create container 900: container 800 is locked (disk): wait until that is over; a lock that was left behind is taken off with pct unlock 800"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newMachine(t, "8.4")

@@ -28,7 +28,11 @@ const (
 	opReplace            // destroying and creating anew
 	opGPU                // nothing: the host has no such card
 	opStray              // taking lines out of a snapshot
+	opKept               // nothing of its own: it is refused, or done when all else is
 )
+
+// noteStaged is the note of an opStaged; task.awaits tells it in full.
+const noteStaged = "written, and waits for the next start"
 
 // finding is a difference and what mends it.
 type finding struct {
@@ -93,9 +97,9 @@ func (s *Spec) compareRoot(v values) []finding {
 			out = append(out, replacing("unprivileged", have, want))
 		}
 	}
-	p, err := pve.ParsePropertyString(v["rootfs"], "volume")
-	if err != nil {
-		return append(out, replacing("storage_pool", v["rootfs"], s.StoragePool))
+	p, ok := mounted(v["rootfs"])
+	if !ok {
+		return out // never a reason to destroy what there may be
 	}
 	volume, _ := p.Get("volume")
 	id, _ := pve.ParseVolumeID(volume)
@@ -187,7 +191,7 @@ func (s *Spec) staged(now, next values) []finding {
 		j := indexPath(later, f.Path)
 		switch {
 		case j < 0:
-			f.op, f.Effect, f.Note = opStaged, tasks.EffectPending, "written, and waits for the next start"
+			f.op, f.Effect, f.Note = opStaged, tasks.EffectPending, noteStaged
 		case later[j].From != f.From:
 			f.Note = "another value is staged for the next start: " + orNothing(later[j].From)
 		}

@@ -29,40 +29,6 @@ func (s *Spec) sizeGB() float64 {
 	return s.StorageSizeGB
 }
 
-// createNote lists what a new container will have, a line each. Of a clone, the rest
-// is that of its parent.
-func (t *task) createNote() string {
-	if t.spec.CloneFromCTID != 0 {
-		return t.cloneNote()
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "rootfs: %s:%s\n", orElse(t.spec.StoragePool, "(no storage_pool is given)"), formatGB(t.spec.sizeGB()))
-	fresh := t.spec.compare(values{})
-	if indexPath(fresh, "memory_mb") < 0 {
-		fmt.Fprintf(&b, "memory_mb: %d\n", defaultMemoryMB) // wanted so or not, it gets that
-	}
-	for _, f := range fresh {
-		fmt.Fprintf(&b, "%s: %s\n", f.Path, f.To)
-	}
-	fmt.Fprintf(&b, "unprivileged: %t\n%sstate: %s", t.spec.unprivileged(), t.spec.endNote(), t.spec.state())
-	return b.String()
-}
-
-// endNote is what is made of the container in the end.
-func (s *Spec) endNote() string {
-	out := ""
-	switch {
-	case s.template():
-		out = "is_template: true\n"
-	case s.TemplateSnapshotName != "":
-		out = "template_snapshot_name: " + s.TemplateSnapshotName + "\n"
-	}
-	if s.nets(s.EnableLifecycleSnapshots) {
-		out += "enable_lifecycle_snapshots: " + guest.Created + "\n"
-	}
-	return out
-}
-
 // create makes the container and what was left out then, and starts it.
 func (t *task) create(ctx context.Context, h tasks.Host) error {
 	id := t.spec.CTID
@@ -91,39 +57,57 @@ func (t *task) create(ctx context.Context, h tasks.Host) error {
 // prepared sees to all that the new container needs, and returns the arguments for pct
 // that make it: with every property in one call, or as a clone.
 func (t *task) prepared(ctx context.Context, h tasks.Host) ([]string, error) {
+	var parent *found
 	if t.spec.CloneFromCTID != 0 {
-		return t.prepareClone(ctx, h)
+		var err error
+		if parent, err = t.freeParent(ctx, h); err != nil {
+			return nil, err
+		}
 	}
-	if err := t.prepareCreate(ctx, h); err != nil {
+	args, parts, err := t.look(h, parent)
+	if err != nil {
 		return nil, err
+	}
+	return args, t.prepare(ctx, h, parts)
+}
+
+// look sees that all is there that the new container needs, and changes nothing. It
+// returns the arguments for pct, and what has parts on the host that are made before.
+func (t *task) look(h tasks.Host, parent *found) (args []string, parts []finding, err error) {
+	if parent != nil {
+		return t.lookClone(h, parent)
+	}
+	if parts, err = t.lookCreate(h); err != nil {
+		return nil, nil, err
 	}
 	volume, err := t.template(h)
 	if err != nil {
-		return nil, err
+		return nil, nil, lack(byTemplate, err)
 	}
-	return t.createArgs(volume)
+	args, err = t.createArgs(volume)
+	return args, parts, err
 }
 
-// prepareCreate looks at what pct would look at too late: it allocates and formats
+// lookCreate looks at what pct would look at too late: it allocates and formats
 // the volume before it sees that the template is missing, and a bridge that does not
 // exist shows only at the start.
-func (t *task) prepareCreate(ctx context.Context, h tasks.Host) error {
+func (t *task) lookCreate(h tasks.Host) ([]finding, error) {
 	if t.spec.Template == "" || t.spec.StoragePool == "" {
-		return errors.New("it does not exist, and to create it both template and storage_pool are needed, or clone_from_ctid")
+		return nil, errors.New("it does not exist, and to create it both template and storage_pool are needed, or clone_from_ctid")
 	}
 	cfg, err := pve.ReadStorageCfg(h)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := t.poolsTake(h, cfg, t.spec.StoragePool); err != nil {
-		return err
+		return nil, lack(byStorage, err)
 	}
 	if err := t.partsExist(h, cfg); err != nil {
-		return err
+		return nil, err
 	}
 	fresh := t.spec.compare(values{})
 	unprivileged := values{"unprivileged": written(t.spec.unprivileged())}
-	return t.prepareParts(ctx, h, fresh, values{}, unprivileged, nil)
+	return t.lookParts(h, fresh, values{}, unprivileged, nil)
 }
 
 // poolsTake looks whether the storages of the root volume and of the others can take
@@ -151,32 +135,49 @@ func (t *task) poolsTake(h tasks.Host, cfg pve.StorageCfg, root string) error {
 	return nil
 }
 
-// prepareParts looks at the bridges that the differences bring in, and makes the
-// directories of the host. base is what the differences are built on.
-func (t *task) prepareParts(ctx context.Context, h tasks.Host, fresh []finding, base, owner values, raw []pve.RawOption) error {
+// lookParts looks at the bridges and directories that the differences bring in, and
+// whether the container could start then. base is what the differences are built on. It
+// returns them with those of the directories.
+func (t *task) lookParts(h tasks.Host, fresh []finding, base, owner values, raw []pve.RawOption) ([]finding, error) {
 	if err := guest.BridgesExist(h, wantedBridges(fresh)); err != nil {
-		return err
+		return nil, lack(byNetwork, err)
 	}
 	unprivileged, _ := pve.ParseBool(owner["unprivileged"])
 	if why, err := t.idmapRefused(h, unprivileged, raw); err != nil || why != "" {
-		return cmp.Or(err, fmt.Errorf("idmap cannot be had: %s", why))
+		return nil, lack(byFile, cmp.Or(err, fmt.Errorf("idmap cannot be had: %s", why)))
 	}
-	set, _, err := assign(fresh, base, base)
+	set, deletes, err := assign(fresh, base, base)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := guest.MTUsFit(h, set); err != nil {
-		return err
+		return nil, lack(byNetwork, err)
+	}
+	if err := t.zoneThere(h, fresh); err != nil {
+		return nil, err
 	}
 	raw, err = t.spec.wantRaw(raw, func(string) bool { return true })
 	if err != nil {
-		return err
+		return nil, err
 	}
 	dirs, err := t.directories(h, owner, raw)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return t.prepare(ctx, h, append(fresh, dirs...))
+	parts := append(fresh, dirs...)
+	if err := directoriesThere(h, parts); err != nil {
+		return nil, lack(byDirectory, err)
+	}
+	if !t.spec.Runs() {
+		return parts, nil
+	}
+	all := overlay(base, set, deletes)
+	all["unprivileged"] = owner["unprivileged"]
+	list, err := obstacles(h, all, raw, parts)
+	if err != nil || len(list) == 0 {
+		return parts, err
+	}
+	return nil, list[0].err
 }
 
 // enabled refuses a storage that is switched off, or that this node does not have.
@@ -197,11 +198,11 @@ func enabled(h tasks.Host, st pve.Storage) error {
 // partsExist looks for the devices and the hook script, without which pct create fails.
 func (t *task) partsExist(h tasks.Host, cfg pve.StorageCfg) error {
 	if p := t.spec.passed; p != nil && p.missing != "" {
-		return fmt.Errorf("give it GPU %s: %s", t.spec.GPUAssignment, p.missing)
+		return lack(byDevice, fmt.Errorf("give it GPU %s: %s", t.spec.GPUAssignment, p.missing))
 	}
 	for _, d := range t.spec.Devices {
 		if _, err := h.Stat(d.Path); err != nil {
-			return fmt.Errorf("look for device %s: %w", d.Path, err)
+			return lack(byDevice, fmt.Errorf("look for device %s: %w", d.Path, err))
 		}
 	}
 	id, ok := pve.ParseVolumeID(t.spec.Hookscript)
@@ -210,14 +211,14 @@ func (t *task) partsExist(h tasks.Host, cfg pve.StorageCfg) error {
 	}
 	st, ok := cfg.Find(id.Storage)
 	if !ok {
-		return fmt.Errorf("look for hookscript %s: storage %s does not exist", t.spec.Hookscript, id.Storage)
+		return lack(byStorage, fmt.Errorf("look for hookscript %s: storage %s does not exist", t.spec.Hookscript, id.Storage))
 	}
 	dir := st.ContentDir("snippets")
 	if dir == "" {
 		return nil
 	}
 	if _, err := h.Stat(path.Join(dir, path.Base(id.Name))); err != nil {
-		return fmt.Errorf("look for hookscript %s: %w", t.spec.Hookscript, err)
+		return lack(byDirectory, fmt.Errorf("look for hookscript %s: %w", t.spec.Hookscript, err))
 	}
 	return nil
 }

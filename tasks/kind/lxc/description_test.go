@@ -86,8 +86,14 @@ func TestACloneRecordsItsParentAndNotThatOfItsParent(t *testing.T) {
 		res := m.check(t, strings.NewReplacer("900", ctid, "800", parent).Replace(s))
 		switch got := paths(res.Changes); ctid {
 		case "900": // a parent that is recorded
-			if !slices.Equal(got, []string{"clone_from_ctid"}) || res.Changes[0].From != "800" || res.Changes[0].Effect != tasks.EffectReplace {
+			if !slices.Equal(got, []string{"clone_from_ctid"}) || res.Changes[0].From != "800" || res.Changes[0].Effect == tasks.EffectReplace ||
+				!res.Changes[0].Held() || !strings.Contains(res.Changes[0].Note, "set clone_from_ctid to 800 or, where the line is wrong, take that out of the description") {
 				t.Errorf("%+v", res.Changes)
+			}
+			before := m.conf(t)
+			res = m.apply(t, strings.Replace(s, "800", "801", 1), tasks.Consent{Destroy: []int{900}})
+			if res.Cause != tasks.CauseRefused || len(res.Allow) > 0 || m.conf(t) != before {
+				t.Errorf("%+v", res)
 			}
 		default: // a clone by hand, with the line of the one it was made of
 			if len(got) > 0 {

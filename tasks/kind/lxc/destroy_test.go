@@ -76,6 +76,14 @@ func TestReplacementIsRefusedAfterAllElse(t *testing.T) {
 func TestACheckSaysWhatARunWouldRefuse(t *testing.T) {
 	replaced := spec(`"unprivileged":false`)
 	smaller := strings.Replace(spec(""), `"storage_size_gb":4`, `"storage_size_gb":2`, 1)
+	one := func(t *testing.T, d tasks.Diff) tasks.Change {
+		t.Helper()
+		d = append(d.With(tasks.EffectReplace), d.With(tasks.EffectDestroy)...)
+		if len(d) != 1 {
+			t.Fatalf("changes %+v, want one that destroys", d)
+		}
+		return d[0]
+	}
 	for name, c := range map[string]struct{ has, spec, note, why string }{
 		"another privilege": {spec(""), replaced, "would be refused without --allow-destroy 900",
 			"unprivileged true -> false needs container 900 to be destroyed and made anew (its data would be lost), which is refused without --allow-destroy 900"},
@@ -89,14 +97,14 @@ func TestACheckSaysWhatARunWouldRefuse(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := newGuest(t, c.has)
 			res := m.check(t, c.spec)
-			if d := res.Changes.With(tasks.EffectReplace); len(d) != 1 || d[0].Note != c.note || !d[0].Held() {
+			if d := one(t, res.Changes); d.Note != c.note || !d.Held() || (d.Effect == tasks.EffectDestroy) != (name == "a container to go") {
 				t.Errorf("changes %+v, want the note %q", d, c.note)
 			}
 			if res := m.apply(t, c.spec, tasks.Consent{}); !strings.HasSuffix(res.Why, c.why) {
 				t.Errorf("why  %q\nwant %q", res.Why, c.why)
 			}
 			res = m.step(t, c.spec, tasks.ModeCheck, tasks.Consent{Destroy: []int{900}})
-			if held := res.Changes.With(tasks.EffectReplace)[0].Held(); held != (name == "a protected one") {
+			if held := one(t, res.Changes).Held(); held != (name == "a protected one") {
 				t.Errorf("with consent, held is %t", held)
 			}
 		})
@@ -157,4 +165,19 @@ func TestNothingIsDestroyedThatCouldNotBeMadeAgain(t *testing.T) {
 			wantCalls(t, m)
 		})
 	}
+}
+
+func TestWhatIsDestroyedIsCountedWithItsSnapshots(t *testing.T) {
+	m := newGuest(t, spec(""))
+	m.sh(t, "pct snapshot 900 one")
+	m.sh(t, "pct snapshot 900 two")
+	for s, want := range map[string]string{
+		spec(`"state":"absent"`):     "its volumes and its 2 snapshots are destroyed with it\nwould be refused without --allow-destroy 900",
+		spec(`"unprivileged":false`): "its volumes and its 2 snapshots are destroyed with it\nwould be refused without --allow-destroy 900",
+	} {
+		if c := m.check(t, s).Changes[0]; c.Note != want {
+			t.Errorf("%+v, want the note %q", c, want)
+		}
+	}
+	wantAsked(t, m.apply(t, spec(`"state":"absent"`), tasks.Consent{}), "container 900 (web1) and all its volumes and its 2 snapshots are destroyed")
 }

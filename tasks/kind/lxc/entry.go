@@ -95,11 +95,10 @@ func (n Interface) entry() entry {
 	}
 	if n.MTU > 0 {
 		add("mtu", "mtu", strconv.Itoa(n.MTU), canonNumber)
-		l[len(l)-1].note = "the interface takes it at the next start" // update_net sets all but the MTU
+		l[len(l)-1].effect = tasks.EffectRestart // update_net sets all but the MTU
 	}
 	if n.Trunks != nil {
-		l = append(l, field{path: at + ".trunks", sub: "trunks", want: canonTrunks(joinNumbers(n.Trunks)), canon: canonTrunks, effect: tasks.EffectLive})
-		l[len(l)-1].note = "the interface takes them at the next start" // nor these
+		l = append(l, field{path: at + ".trunks", sub: "trunks", want: canonTrunks(joinNumbers(n.Trunks)), canon: canonTrunks, effect: tasks.EffectRestart}) // nor these
 	}
 	if n.RateMBs > 0 {
 		add("rate_mbs", "rate", strconv.FormatFloat(n.RateMBs, 'f', -1, 64), canonNumber)

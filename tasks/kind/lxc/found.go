@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"phoenix/tasks"
+	"phoenix/tasks/guest"
 	"phoenix/tasks/pve"
 )
 
@@ -31,6 +32,21 @@ func (f *found) template() bool {
 	on, _ := pve.ParseBool(f.now["template"])
 	return on
 }
+
+// contents is what a container loses that is destroyed.
+func (f *found) contents() string {
+	switch n := len(f.conf.Snapshots()); n {
+	case 0:
+		return "volumes"
+	case 1:
+		return "volumes and its snapshot"
+	default:
+		return fmt.Sprintf("volumes and its %d snapshots", n)
+	}
+}
+
+// lost is the note of a difference that destroys the container.
+func (f *found) lost() string { return "its " + f.contents() + " are destroyed with it" }
 
 func confPath(ctid int) string { return fmt.Sprintf("/etc/pve/lxc/%d.conf", ctid) }
 
@@ -61,11 +77,39 @@ func (t *task) load(h tasks.Host) (*found, error) {
 		return nil, fmt.Errorf("read container %d: it is half made (lock: create): a pct create or pct clone is still under way, or was killed. "+
 			"If none runs, see what is left with pct config %d, then pct unlock %d and pct destroy %d --destroy-unreferenced-disks 1", id, id, id, id)
 	}
-	if strings.TrimSpace(f.now["rootfs"]) == "" {
-		return nil, fmt.Errorf("read container %d: %s has no rootfs, which every container has: the file is damaged; "+
-			"put it back from a backup, or write the line again for the volume that pvesm list shows for it", id, confPath(id))
+	if line := damaged(f.now); line != "" && f.lock == "destroyed" { // all that pct destroy leaves of it while it works
+		return nil, fmt.Errorf("read container %d: it is being destroyed (lock: destroyed): %s", id, guest.LockAdvice(id, f.lock, f.conf))
+	} else if line != "" {
+		return nil, fmt.Errorf("read container %d: %s has %s, and not the volume that belongs there: the file is damaged; "+
+			"put it back from a backup, or write the line again for the volume that pvesm list shows for it", id, confPath(id), line)
 	}
 	return f, nil
+}
+
+// damaged is the line of a volume that is cut off or nonsense, "no rootfs" where that is
+// missing; "" when there is none.
+func damaged(v values) string {
+	if strings.TrimSpace(v["rootfs"]) == "" {
+		return "no rootfs"
+	}
+	for _, key := range append([]string{"rootfs"}, indexedKeys(v, "mp")...) {
+		if _, ok := mounted(v[key]); !ok {
+			return key + ": " + v[key]
+		}
+	}
+	return ""
+}
+
+// mounted reads what a mount is of: a volume, or a path of the host; false where the
+// line says neither.
+func mounted(line string) (pve.PropertyString, bool) {
+	p, err := pve.ParsePropertyString(line, "volume")
+	if err != nil {
+		return p, false
+	}
+	volume, _ := p.Get("volume")
+	_, allocated := pve.ParseVolumeID(volume)
+	return p, allocated || strings.HasPrefix(volume, "/")
 }
 
 // parse reads the configuration.
@@ -138,6 +182,7 @@ func (t *task) findings(h tasks.Host, f *found) ([]finding, error) {
 	}
 	out = append(out, t.stateFinding(f)...)
 	out = append(out, t.snapshotFinding(f)...)
+	out = append(out, t.unfinishedFinding(f)...)
 	return t.refuse(h, f, t.strayFindings(f, out))
 }
 

@@ -249,14 +249,16 @@ func (t *task) gpuFindings(h tasks.Host, f *found) ([]finding, error) {
 	}
 	c := tasks.Change{Path: pathGPURaw, From: joinRaw(p.legacy(f.conf.Head().Raw())), Effect: tasks.EffectRestart}
 	if c.From != "" {
-		c.Note = "device entries take the place of these lines"
+		if len(p.nodes) > 0 {
+			c.Note = "device entries take the place of these lines"
+		}
 		return []finding{{Change: c, op: opRaw}}, nil
 	}
 	begun, known, err := t.startedWith(h, f)
 	if err != nil || !known || len(p.legacy(begun)) == 0 {
 		return nil, err
 	}
-	c.From, c.Effect, c.Note = joinRaw(p.legacy(begun)), tasks.EffectPending, "written, and waits for the next start"
+	c.From, c.Effect, c.Note = joinRaw(p.legacy(begun)), tasks.EffectPending, noteStaged
 	return []finding{{Change: c, op: opStaged}}, nil
 }
 

@@ -72,7 +72,7 @@ func TestOldLinesAreKnownFromOthers(t *testing.T) {
 				wantStatus(t, res, tasks.StatusOK)
 				return
 			}
-			if len(res.Changes) != 1 || res.Changes[0].From != c.gone || res.Changes[0].To != "" {
+			if len(res.Changes) != 1 || res.Changes[0].From != c.gone || res.Changes[0].To != "" || strings.Contains(res.Changes[0].Note, "device entries") {
 				t.Errorf("changes %+v, want %q gone", res.Changes, c.gone)
 			}
 		})

@@ -1,6 +1,7 @@
 package lxc_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -58,6 +59,36 @@ func TestAGroupThatTheContainerDoesNotHaveIsNamed(t *testing.T) {
 	m := newGuest(t, spec(""))
 	res := m.check(t, spec(strings.Replace(render, `"render"`, `"rendr"`, 1)))
 	if want := "find the group of device /dev/null: container 900 has no group rendr; it has: "; res.Status != tasks.StatusFailed || !strings.HasPrefix(res.Why, want) {
+		t.Errorf("%+v", res)
+	}
+}
+
+func TestAGroupOutsideTheMapOfUsersIsRefused(t *testing.T) {
+	m := newGuest(t, spec(""))
+	m.guestFile(t, "/etc/group", "render:x:70000:\n")
+	res := m.check(t, spec(render))
+	if want := "find the group of device /dev/null: group render is number 70000 in container 900, which its map of users does not have"; res.Status != tasks.StatusFailed || res.Why != want {
+		t.Errorf("%+v", res)
+	}
+}
+
+func TestManyGroupsAreNotAllListed(t *testing.T) {
+	m := newGuest(t, spec(""))
+	var b strings.Builder
+	for i := range 500 {
+		fmt.Fprintf(&b, "g%03d:x:%d:\n", i, 1000+i)
+	}
+	m.guestFile(t, "/etc/group", b.String())
+	if res := m.check(t, spec(render)); !strings.HasSuffix(res.Why, "g028, g029 and 470 more") {
+		t.Errorf("%+v", res)
+	}
+}
+
+func TestAContainerThatWasMadeAndThenFailedIsNotSaidToBeMissing(t *testing.T) {
+	m := newMachine(t, "8.4")
+	res := m.apply(t, spec(strings.Replace(render, `"render"`, `"rendr"`, 1)), tasks.Consent{})
+	wantStatus(t, res, tasks.StatusFailed)
+	if !strings.Contains(res.Why, "has no group rendr") || !strings.Contains(res.Why, "the container stays") || !res.Changes.Has("exists") || len(res.Remaining) > 0 {
 		t.Errorf("%+v", res)
 	}
 }

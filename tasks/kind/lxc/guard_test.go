@@ -36,14 +36,21 @@ func TestNumberOfAnotherGuestIsAnError(t *testing.T) {
 	}
 }
 
-func TestAConfigurationWithoutARootIsDamagedNotInSync(t *testing.T) {
-	m := newGuest(t, spec(""))
-	taskstest.Put(t, m.sim.Host(), "/etc/pve/nodes/pve/lxc/900.conf", "hostname: web\nmemory: 512\n")
-	for _, mode := range []tasks.Mode{tasks.ModeCheck, tasks.ModeRun} {
-		res := m.step(t, spec(""), mode, tasks.Consent{Destroy: []int{900}})
-		wantStatus(t, res, tasks.StatusFailed)
-		if !strings.Contains(res.Why, "/etc/pve/lxc/900.conf has no rootfs") {
-			t.Errorf("why %q", res.Why)
+func TestAConfigurationWithoutItsVolumeIsDamagedNotInSync(t *testing.T) {
+	for line, want := range map[string]string{
+		"": "/etc/pve/lxc/900.conf has no rootfs", "rootfs: local-lvm\n": "has rootfs: local-lvm,", "rootfs: ,,=,\n": "has rootfs: ,,=,",
+		"rootfs: volume=\n": "has rootfs: volume=,", "rootfs: local-lvm:\n": "has rootfs: local-lvm:,",
+		"rootfs: local-lvm:vm-900-disk-0,size=4G\nmp0: local-lvm,mp=/v\n": "has mp0: local-lvm,mp=/v,",
+		"lock: destroyed\n": "it is being destroyed (lock: destroyed): wait until that is over; where it was cut off, pct destroy 900",
+	} {
+		m := newGuest(t, spec(""))
+		taskstest.Put(t, m.sim.Host(), "/etc/pve/nodes/pve/lxc/900.conf", "hostname: web\nmemory: 512\n"+line)
+		for _, mode := range []tasks.Mode{tasks.ModeCheck, tasks.ModeRun} {
+			res := m.step(t, spec(`"volumes":[{"storage":"local-lvm","size_gb":1,"container_path":"/v"}]`), mode, tasks.Consent{Destroy: []int{900}})
+			wantStatus(t, res, tasks.StatusFailed)
+			if !strings.Contains(res.Why, want) || !strings.Contains(res.Why, "damaged") && !strings.HasPrefix(line, "lock") {
+				t.Errorf("%q: why %q", line, res.Why)
+			}
 		}
 	}
 }
@@ -65,15 +72,22 @@ func TestNothingIsWrittenWithoutQuorum(t *testing.T) {
 }
 
 func TestLockedContainerIsNamedAndNeverUnlocked(t *testing.T) {
-	for _, lock := range []string{"backup", "snapshot", "migrate", "mounted"} {
+	for _, lock := range []string{"backup", "snapshot", "migrate", "fstrim"} {
 		m := newGuest(t, spec(""))
 		m.hand(t, "memory: 512\n", "lock: "+lock+"\nmemory: 512\n")
 		wantStatus(t, m.check(t, spec("")), tasks.StatusOK)
 		for _, s := range []string{strings.Replace(spec(""), `"memory_mb":512`, `"memory_mb":1024`, 1), spec(`"state":"absent"`)} {
 			for _, mode := range []tasks.Mode{tasks.ModeCheck, tasks.ModeRun} {
 				res := m.step(t, s, mode, tasks.Consent{Destroy: []int{900}, Restart: true})
-				wantStatus(t, res, tasks.StatusFailed)
-				if !strings.Contains(res.Why, "container 900 is locked ("+lock+")") {
+				if mode == tasks.ModeCheck {
+					wantStatus(t, res, tasks.StatusWouldChange)
+					if c := res.Changes[0]; !c.Held() || !strings.HasPrefix(c.Note[strings.LastIndex(c.Note, "\n")+1:], "would be refused: container 900 is locked ("+lock+"): wait until that is over") {
+						t.Errorf("change %+v", c)
+					}
+					continue
+				}
+				wantStatus(t, res, tasks.StatusSkipped)
+				if res.Cause != tasks.CauseRefused || !strings.HasPrefix(res.Why, "changing container 900 is refused: container 900 is locked ("+lock+")") {
 					t.Errorf("why %q", res.Why)
 				}
 			}

@@ -80,9 +80,14 @@ func (s *Spec) validateIDMap(p *problems) {
 		}
 	}
 	for _, kind := range []string{"u", "g"} {
-		_, ok := idmap(true, s.idmapLines(), kind).host(0)
+		root, ok := idmap(true, s.idmapLines(), kind).host(0)
 		p.require(ok, pathIDMap, "a range with container_id 0, of both users and groups", "root of the container is mapped to nobody")
 		if !ok {
+			return
+		}
+		if s.Template != "" && root != defaultShift {
+			p.add(pathIDMap, fmt.Sprintf("map container_id 0 to host_id %d; or take template out, where the container is there and its files are others'", defaultShift),
+				"root of the container would be %d of the host, and Proxmox makes the files of one from a template for %d", root, defaultShift)
 			return
 		}
 	}
@@ -115,8 +120,8 @@ func (t *task) idmapRefused(h tasks.Host, unprivileged bool, have []pve.RawOptio
 	}
 	want := t.spec.idmapLines()
 	for _, kind := range []string{"u", "g"} {
-		now, _ := idmap(true, have, kind).host(0)
-		if next, _ := idmap(true, want, kind).host(0); now != next {
+		now, mapped := idmap(true, have, kind).host(0) // not mapped where a line was lost: nothing starts with that
+		if next, _ := idmap(true, want, kind).host(0); mapped && now != next {
 			return fmt.Sprintf("the files of its root belong to %d of the host: map container_id 0 to host_id %d", now, now), nil
 		}
 	}

@@ -15,6 +15,9 @@ func TestLifecycleSnapshotsAndHowManyStay(t *testing.T) {
 	}
 	wantStatus(t, m.apply(t, spec(keys), tasks.Consent{}), tasks.StatusChanged)
 	wantSnapshots(t, m, "phoenix-created")
+	if text := m.conf(t); !strings.Contains(text, "#taken by phoenix (phoenix-created)\n") {
+		t.Errorf("configuration\n%s", text)
+	}
 	// What people take stays, by its name or by its description.
 	m.sh(t, "pct snapshot 900 mine")
 	m.sh(t, "pct snapshot 900 phoenix-before-20200101-000000 --description mine")
@@ -57,6 +60,29 @@ func TestLifecycleSnapshotsThatCannotBeAreTold(t *testing.T) {
 	wantStatus(t, m.apply(t, strings.Replace(spec(`"enable_lifecycle_snapshots":"if_possible"`), "local-lvm", "local", 1), tasks.Consent{}), tasks.StatusChanged)
 }
 
+func TestTheFirstSnapshotIsMadeUpForWhenTheFirstRunFailed(t *testing.T) {
+	s := spec(`"enable_lifecycle_snapshots":true,"description":"a"`)
+	for _, verb := range []string{"start", "snapshot"} {
+		m := newMachine(t, "8.4")
+		m.fail(verb)
+		wantStatus(t, m.apply(t, s, tasks.Consent{}), tasks.StatusFailed)
+		m.Inject = nil
+		res := m.check(t, s)
+		if c := res.Changes[len(res.Changes)-1]; c.Path != "enable_lifecycle_snapshots" || c.To != "phoenix-created" || c.Held() {
+			t.Errorf("%s: changes %+v", verb, res.Changes)
+		}
+		wantStatus(t, m.apply(t, s, tasks.Consent{}), tasks.StatusChanged)
+		wantSnapshots(t, m, "phoenix-created")
+		if got := comments(t, m); got != "a|"+fromTemplate {
+			t.Errorf("%s: the description is %s", verb, got)
+		}
+		m.sh(t, "pct delsnapshot 900 phoenix-created") // what people take away stays away
+		wantStatus(t, m.apply(t, s, tasks.Consent{}), tasks.StatusOK)
+	}
+	m := newGuest(t, spec(""))
+	wantStatus(t, m.apply(t, spec(`"enable_lifecycle_snapshots":true`), tasks.Consent{}), tasks.StatusOK)
+}
+
 func TestANewContainerThatFailsGoesOnlyWhereThatIsSaid(t *testing.T) {
 	for name, c := range map[string]struct {
 		more string
@@ -66,6 +92,7 @@ func TestANewContainerThatFailsGoesOnlyWhereThatIsSaid(t *testing.T) {
 	}{
 		"it stays":               {"", "start", "start 900", []string{"injected fault", "the container stays, and the next run goes on with it; phoenix destroy 900 takes it away"}},
 		"it goes":                {`"remove_failed":true`, "start", "destroy 900", []string{"injected fault", "it was taken away again (remove_failed)"}},
+		"it goes, unfinished":    {`"remove_failed":true,"enable_lifecycle_snapshots":true`, "start", "destroy 900", []string{"it was taken away again (remove_failed)"}},
 		"it goes, protected":     {`"remove_failed":true,"protection":true`, "start", "destroy 900", []string{"it was taken away again"}},
 		"its making failed":      {`"remove_failed":true`, "create", "create", []string{"injected fault"}},
 		"it cannot be destroyed": {`"remove_failed":true,"lxc_options":["lxc.prlimit.nofile: 1"]`, "start,destroy", "destroy 900", []string{"and it could not be taken away (remove_failed): destroy container 900"}},

@@ -17,19 +17,31 @@ import (
 
 const (
 	pathTemplate = "is_template"
+	pathParent   = "clone_from_ctid"
 	pathSnapshot = "template_snapshot_name"
 )
 
 // compareOrigin looks at what the container is, and at the parent that its root volume
-// is linked to or, where that does not tell, that its description records.
+// is linked to. Where that does not tell, its description records one: people can change
+// that, so it is told, and never a reason to destroy the container.
 func (s *Spec) compareOrigin(v values, root pve.VolumeID) []finding {
 	var out []finding
-	parent, ok := root.LinkedTo()
-	if !ok {
-		parent, ok = recordedParent(v["description"], s.CTID)
+	parent, linked := root.LinkedTo()
+	recorded := false
+	if !linked {
+		parent, recorded = recordedParent(v["description"], s.CTID)
 	}
-	if ok && s.CloneFromCTID != 0 && parent != s.CloneFromCTID {
-		out = append(out, replacing("clone_from_ctid", strconv.Itoa(parent), strconv.Itoa(s.CloneFromCTID)))
+	if want := s.CloneFromCTID; (linked || recorded) && want != 0 && parent != want {
+		x := replacing(pathParent, strconv.Itoa(parent), strconv.Itoa(want))
+		if recorded {
+			x.Effect, x.op = tasks.EffectLive, opKept
+			x.refused = &tasks.RefusedError{
+				What: fmt.Sprintf("cloning container %d from %d instead of %d", s.CTID, want, parent),
+				Instead: fmt.Sprintf("only the line of phoenix in its description says what it was cloned from: set %s to %d or, where the line is wrong, "+
+					"take that out of the description; phoenix destroy %d and a run make it anew", pathParent, parent, s.CTID),
+			}
+		}
+		out = append(out, x)
 	}
 	if s.IsTemplate == nil {
 		return out
@@ -187,7 +199,7 @@ func (a *applier) refused(context.Context) error {
 // differences would have it destroyed. Proxmox itself notices while it destroys, when
 // other volumes are gone already; on LVM and btrfs clones share nothing that has a name.
 func (t *task) findClones(h tasks.Host, f *found, d tasks.Diff) error {
-	if len(d.With(tasks.EffectReplace)) == 0 {
+	if len(d.With(tasks.EffectReplace))+len(d.With(tasks.EffectDestroy)) == 0 {
 		return nil
 	}
 	const nodes = "/etc/pve/nodes"

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -115,24 +116,38 @@ func (e entry) directory(h tasks.Host, users, groups mapping) ([]finding, error)
 	return out, nil
 }
 
-// prepare makes the wanted directories of the host and gives them their owners. A
-// directory that is missing and not to be made is an error here, where pct would
-// only fail at the next start.
-func (t *task) prepare(ctx context.Context, h tasks.Host, fs []finding) error {
+// directoriesThere refuses a directory that is missing and not to be made, where pct
+// would only fail at the next start.
+func directoriesThere(h tasks.Host, fs []finding) error {
 	for _, f := range fs {
-		if f.op == opMkdir {
-			if err := h.Write(ctx, tasks.Edit{Verb: tasks.VerbMkdir, Path: f.entry.bind.HostPath}); err != nil {
-				return fmt.Errorf("make directory of mount point %s: %w", f.entry.name, err)
-			}
-		}
-	}
-	for _, f := range fs {
-		if f.entry == nil || f.entry.bind == nil {
+		if f.entry == nil || f.entry.bind == nil || toBeMade(fs, f.entry.bind.HostPath) {
 			continue
 		}
 		dir := f.entry.bind.HostPath
 		if _, err := h.Stat(dir); err != nil {
 			return fmt.Errorf("look at mount point %s: %s is not there on the host (set create to make it): %w", f.entry.name, dir, err)
+		}
+	}
+	return nil
+}
+
+// toBeMade tells whether one of the differences makes a directory.
+func toBeMade(fs []finding, dir string) bool {
+	return slices.ContainsFunc(fs, func(f finding) bool {
+		return f.op == opMkdir && strings.HasPrefix(f.entry.bind.HostPath+"/", dir+"/")
+	})
+}
+
+// prepare makes the wanted directories of the host and gives them their owners.
+func (t *task) prepare(ctx context.Context, h tasks.Host, fs []finding) error {
+	if err := directoriesThere(h, fs); err != nil {
+		return err
+	}
+	for _, f := range fs {
+		if f.op == opMkdir {
+			if err := h.Write(ctx, tasks.Edit{Verb: tasks.VerbMkdir, Path: f.entry.bind.HostPath}); err != nil {
+				return fmt.Errorf("make directory of mount point %s: %w", f.entry.name, err)
+			}
 		}
 	}
 	for _, f := range fs {

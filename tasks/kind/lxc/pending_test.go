@@ -44,19 +44,42 @@ func TestStagedValueNeedsOnlyTheRestart(t *testing.T) {
 	if got := paths(res.Changes); !slices.Equal(got, []string{"pct_options.keyctl", "timezone"}) || !res.Changes.Only(tasks.EffectPending) {
 		t.Fatalf("check: %+v", res.Changes)
 	}
-	wantStatus(t, m.apply(t, keyctl, tasks.Consent{Restart: true}), tasks.StatusChanged)
+	res = m.apply(t, keyctl, tasks.Consent{Restart: true})
+	wantStatus(t, res, tasks.StatusChanged)
+	if len(res.Changes) != 2 || !res.Changes.Only(tasks.EffectRestart) || len(res.Remaining) > 0 {
+		t.Errorf("result %+v, want it to say that the container was restarted", res)
+	}
 	wantCalls(t, m, "shutdown 900 --timeout 60 --forceStop 1", "start 900")
 }
 
 func TestACheckSaysThatARunDoesNotRestart(t *testing.T) {
-	for more, held := range map[string]bool{`"restart":"never"`: true, `"restart":"allowed"`: false} {
+	for more, want := range map[string]tasks.Change{
+		`"restart":"never"`:   {Effect: tasks.EffectPending, Note: noteWaits + tasks.NoteNoRestart + ` ("restart": "never")`},
+		`"state":"stopped"`:   {Effect: tasks.EffectPending, Note: noteWaits + tasks.NoteNoRestart + ` ("state": "stopped")`},
+		`"restart":"allowed"`: {Effect: tasks.EffectRestart, Note: "written already; the run restarts it"},
+	} {
 		m := newGuest(t, spec(""))
 		m.sh(t, "pct set 900 --timezone UTC")
 		res := m.step(t, spec(`"timezone":"UTC",`+more), tasks.ModeCheck, tasks.Consent{Restart: true})
-		if len(res.Changes) != 1 || res.Changes[0].Effect != tasks.EffectPending || res.Changes[0].Held() != held {
+		if c := res.Changes[0]; c.Path != "timezone" || c.Effect != want.Effect || c.Note != want.Note || c.Held() != (want.Effect == tasks.EffectPending) {
 			t.Errorf("%s: %+v", more, res.Changes)
 		}
 	}
+}
+
+// noteWaits is the first line of the note of what a run leaves waiting.
+const noteWaits = "written, and waits for the next start\n"
+
+func TestWhatWaitsForTheStartOfAStoppedContainerIsMadeByIt(t *testing.T) {
+	m := newGuest(t, spec(""))
+	m.sh(t, "pct stop 900")
+	m.hand(t, "unprivileged: 1\n", "unprivileged: 1\n\n[pve:pending]\ntimezone: UTC\n")
+	s := spec(`"timezone":"UTC","restart":"never"`)
+	if c := m.check(t, s).Changes[0]; c.Path != "timezone" || c.Effect != tasks.EffectLive || c.Note != "written already; the run starts it" || c.Held() {
+		t.Errorf("change %+v", c)
+	}
+	wantStatus(t, m.apply(t, s, tasks.Consent{}), tasks.StatusChanged)
+	wantStatus(t, m.check(t, s), tasks.StatusOK)
 }
 
 func TestAnotherStagedValueIsNotedAndReplaced(t *testing.T) {
@@ -180,5 +203,20 @@ func TestMACAddressSurvivesAStagedInterfaceWithoutOne(t *testing.T) {
 	wantStatus(t, m.apply(t, s, tasks.Consent{}), tasks.StatusChanged)
 	if l := m.line(t, "net0"); len(mac) != 17 || l != "net0: name=eth0,bridge=vmbr0,hwaddr="+mac+",ip=10.99.99.9/24,type=veth" {
 		t.Errorf("%s, want the MAC address %s", l, mac)
+	}
+}
+
+func TestARunSaysThatItRestartsTheContainer(t *testing.T) {
+	m := newGuest(t, spec(""))
+	m.sh(t, "pct set 900 --timezone UTC")
+	var said []string
+	ctx := tasks.WithScope(t.Context(), tasks.Scope{Consent: tasks.Consent{Restart: true}, Log: func(l tasks.Log) { said = append(said, l.Text) }})
+	task := decode(t, `{"ctid":900,"timezone":"UTC"}`).Task()
+	d, err := task.Check(ctx, tasks.ReadOnly(m))
+	if err == nil {
+		err = task.Apply(ctx, m, d)
+	}
+	if err != nil || !slices.Contains(said, "container 900: restarting it") {
+		t.Errorf("%v, said %q", err, said)
 	}
 }

@@ -42,6 +42,7 @@ func (a *applier) restartOrStart(ctx context.Context) error {
 	if err := a.task.startable(a.host, f); err != nil {
 		return fmt.Errorf("restart container %d: it would not start again: %w", a.task.spec.CTID, err)
 	}
+	tasks.Logf(ctx, "container %d: restarting it", a.task.spec.CTID)
 	if err := a.task.shutdown(ctx, a.host); err != nil {
 		return err
 	}

@@ -132,7 +132,7 @@ func (t *task) rawFindings(h tasks.Host, f *found) ([]finding, error) {
 		case from != to:
 			out = append(out, finding{Change: c, op: opRaw})
 		case known && then != to:
-			c.From, c.Effect, c.Note = then, tasks.EffectPending, "written, and waits for the next start"
+			c.From, c.Effect, c.Note = then, tasks.EffectPending, noteStaged
 			out = append(out, finding{Change: c, op: opStaged})
 		}
 	}

@@ -121,6 +121,24 @@ func TestAMapThatCannotBeHadIsRefused(t *testing.T) {
 	}
 }
 
+func TestAMapThatHasLostTheLineOfItsRootIsMended(t *testing.T) {
+	s := spec(mapOf33)
+	m := newMachine(t, "8.4")
+	allow(t, m, 170000)
+	wantStatus(t, m.apply(t, s, tasks.Consent{}), tasks.StatusChanged)
+	whole := m.conf(t)
+	for _, line := range []string{"lxc.idmap: u 0 100000 33\n", "lxc.idmap: g 0 100000 33\n"} {
+		m.hand(t, line, "")
+		if res := m.check(t, s); res.Changes[0].Held() {
+			t.Errorf("changes %+v", res.Changes)
+		}
+		wantStatus(t, m.apply(t, s, tasks.Consent{Restart: true}), tasks.StatusChanged)
+		if m.conf(t) != whole {
+			t.Errorf("configuration\n%s\nwant\n%s", m.conf(t), whole)
+		}
+	}
+}
+
 func TestAContainerWhoseNumbersRootMayNotGiveAwayIsNotStopped(t *testing.T) {
 	m := newGuest(t, spec(""))
 	m.hand(t, "unprivileged: 1\n", "unprivileged: 1\n"+linesOf33)

@@ -149,8 +149,7 @@ func (a *applier) catch(ctx context.Context) error {
 		return err
 	case why != "" && t.spec.SnapshotBeforeChange == TakeAlways:
 		return t.unsafe(why)
-	case why != "":
-		tasks.Logf(ctx, "container %d: changed without a snapshot before: %s", t.spec.CTID, why)
+	case why != "": // planNet has said so
 		return nil
 	}
 	name, err := t.take(ctx, a.host, guest.SortBefore)
@@ -209,7 +208,7 @@ func (a *applier) fallBack(ctx context.Context, failed error) error {
 	case f.running && !t.mayRestart(ctx):
 		return fmt.Errorf("%w; it was not rolled back, which needs a restart, and that is not allowed; %s", failed, byHand)
 	}
-	tasks.Logf(ctx, "container %d: rolling back to %s, because: %v", id, a.net.name, failed)
+	tasks.Logf(ctx, "container %d: a change has failed; rolling back to %s", id, a.net.name)
 	back, err := guest.GoBack(ctx, a.host, id, a.net.name, killSeconds, a.net.start != "")
 	switch {
 	case !back:
@@ -239,6 +238,9 @@ func (a *applier) keep(ctx context.Context) error {
 	if err := a.lifecycle(ctx); err != nil {
 		return fmt.Errorf("container %d is finished, but its snapshot was not taken (enable_lifecycle_snapshots): %w", id, err)
 	}
+	if err := a.mark(ctx, false); err != nil {
+		return err
+	}
 	g, err := guest.Read(a.host, id)
 	if err != nil {
 		return err
@@ -262,12 +264,16 @@ func (a *applier) keep(ctx context.Context) error {
 // lifecycle takes the snapshot that shows what a run has made.
 func (a *applier) lifecycle(ctx context.Context) error {
 	t := a.task
-	if !t.spec.nets(t.spec.EnableLifecycleSnapshots) || !a.fresh && !a.changed {
+	if !t.spec.nets(t.spec.EnableLifecycleSnapshots) {
 		return nil
 	}
 	f, err := t.load(a.host)
 	if err != nil {
 		return err
+	}
+	made := a.fresh || t.unfinished(f)
+	if !made && !a.changed {
+		return nil
 	}
 	switch why, err := lacking(a.host, f); {
 	case err != nil:
@@ -277,13 +283,13 @@ func (a *applier) lifecycle(ctx context.Context) error {
 	case why != "":
 		tasks.Logf(ctx, "container %d: no snapshot is taken: %s", t.spec.CTID, why)
 		return nil
-	case !a.fresh:
+	case !made:
 		_, err := t.take(ctx, a.host, guest.SortChanged)
 		return err
 	case f.conf.Snapshot(guest.Created) != nil:
 		return nil
 	}
-	return guest.TakeSnapshot(ctx, a.host, t.spec.CTID, guest.Created, guest.SortChanged.Description())
+	return guest.TakeSnapshot(ctx, a.host, t.spec.CTID, guest.Created, guest.Sort(guest.Created).Description())
 }
 
 // unmake takes away a container that this run has made and could not finish, where the
@@ -295,7 +301,7 @@ func (t *task) unmake(ctx context.Context, h tasks.Host, failed error) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), goBackLimit)
 	defer cancel()
-	tasks.Logf(ctx, "container %d: destroying it, because it was made in this run and: %v", id, failed)
+	tasks.Logf(ctx, "container %d: destroying it again, because it was made in this run and is not finished", id)
 	f, err := t.load(h)
 	if err == nil && f.now["protection"] != "" {
 		_, err = t.pct(ctx, h, "set", fmt.Sprint(id), "--protection", "0")

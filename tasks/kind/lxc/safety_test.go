@@ -321,7 +321,7 @@ func TestASnapshotThatWasKilledHalfWayIsNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	res := m.apply(t, more(spec(netted)), tasks.Consent{})
-	wantStatus(t, res, tasks.StatusFailed)
+	wantStatus(t, res, tasks.StatusSkipped)
 	wantWhy(t, res, "locked (snapshot)", "pct unlock 900, and snapshot phoenix-before-T, which is not finished then, is taken away with pct delsnapshot 900 phoenix-before-T --force 1")
 	m.sh(t, "pct unlock 900")
 	wantStatus(t, m.apply(t, more(spec(netted)), tasks.Consent{}), tasks.StatusChanged)
@@ -341,8 +341,28 @@ func TestARollbackThatWasKilledHalfWayIsNamed(t *testing.T) {
 	wantStatus(t, res, tasks.StatusFailed)
 	wantWhy(t, res, "grow rootfs of container 900", "it could not be rolled back", "CT is locked (rollback)", "phoenix rollback 900 phoenix-before-T puts it back to before")
 	res = m.apply(t, s, tasks.Consent{Restart: true})
-	wantStatus(t, res, tasks.StatusFailed)
+	wantStatus(t, res, tasks.StatusSkipped)
 	wantWhy(t, res, "locked (rollback)", "pct unlock 900, and the rollback that was cut off is made again with phoenix rollback 900 SNAPSHOT")
+}
+
+func TestALockThatACutOffSnapshotLeftIsToldByItself(t *testing.T) {
+	const left = "parent: cut\nlock: snapshot\n\n[cut]\nrootfs: local-lvm:vm-900-disk-0,size=4G\nsnapstate: prepare\nsnaptime: 1\n"
+	m := newGuest(t, spec(""))
+	taskstest.Put(t, m.sim.Host(), "/etc/pve/lxc/900.conf", m.conf(t)+left)
+	const why = "locked (snapshot): wait until that is over; a lock that was left behind is taken off with pct unlock 900, and snapshot cut, which is not finished then"
+	res := m.check(t, spec(""))
+	if got := paths(res.Changes); !slices.Equal(got, []string{"lock"}) || !res.Changes[0].Held() || !strings.Contains(res.Changes[0].Note, why) {
+		t.Errorf("%+v", res)
+	}
+	res = m.apply(t, spec(""), tasks.Consent{})
+	wantStatus(t, res, tasks.StatusSkipped)
+	wantWhy(t, res, why)
+	taskstest.Put(t, m.sim.Host(), "/var/log/pve/tasks/active", "UPID:pve:00000001:00000002:00000003:vzsnapshot:900:root@pam:\n")
+	wantStatus(t, m.check(t, spec("")), tasks.StatusOK)
+	taskstest.Put(t, m.sim.Host(), "/var/log/pve/tasks/active", "")
+	m.sh(t, "pct unlock 900")
+	m.sh(t, "pct delsnapshot 900 cut --force 1")
+	wantStatus(t, m.check(t, spec("")), tasks.StatusOK)
 }
 
 func TestACheckHoldsWhatNoRestartLeaves(t *testing.T) {

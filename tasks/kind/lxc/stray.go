@@ -49,13 +49,14 @@ func (s *Spec) strayPath(o pve.RawOption) string {
 func elsewhere(x finding) bool { return x.op == opReplace || x.sub == "volume" }
 
 // strayFindings tells of wanted lines that stand in a snapshot, at what is missing for
-// it or, where nothing is, by themselves.
+// it or, where nothing is and the snapshot has them twice, by themselves.
 func (t *task) strayFindings(f *found, out []finding) []finding {
 	lines := make(map[string][]string)
 	strays := f.conf.Strays()
 	for _, x := range strays {
 		at := t.spec.strayPath(x.RawOption)
-		if at != "" {
+		missing := slices.ContainsFunc(out, func(o finding) bool { return under(o.Path, at) })
+		if at != "" && !x.Doubt && (missing || !x.Only) {
 			lines[at] = append(lines[at], x.String())
 		}
 	}
@@ -83,11 +84,13 @@ func (t *task) strayFindings(f *found, out []finding) []finding {
 
 func under(path, at string) bool { return path == at || strings.HasPrefix(path, at+".") }
 
-// tellStrays logs the lines that nothing wants. They stay where they are.
+// tellStrays logs the lines that nothing wants, or that may be Proxmox's own. They stay
+// where they are.
 func (t *task) tellStrays(ctx context.Context, f *found) {
 	for _, x := range f.conf.Strays() {
-		if t.spec.strayPath(x.RawOption) == "" {
-			tasks.Logf(ctx, "container %d: another tool wrote %q into snapshot %s, where it has no effect; it is left there", t.spec.CTID, x, x.Snapshot)
+		if x.Doubt || t.spec.strayPath(x.RawOption) == "" {
+			tasks.Logf(ctx, "container %d: %q stands in snapshot %s behind what Proxmox writes there; if another tool wrote it for the container, it has no effect; it is left there",
+				t.spec.CTID, x, x.Snapshot)
 		}
 	}
 }

@@ -30,7 +30,7 @@ func TestLinesInASnapshotAreMovedToWhereTheyAreWanted(t *testing.T) {
 		"a raw line": {lines: "lxc.cap.drop = sys_time\n", more: `"lxc_options":["lxc.cap.drop: sys_time"]`, paths: []string{"lxc_options"}, head: "lxc.cap.drop: sys_time"},
 		"a raw line that the current section has, too": {made: `,"lxc_options":["lxc.cap.drop: sys_time"]`, lines: "\nlxc.cap.drop: sys_time\n",
 			more: `"lxc_options":["lxc.cap.drop: sys_time"]`, paths: []string{"lxc_options"}, head: "lxc.cap.drop: sys_time", left: "\n"},
-		"a profile": {lines: "\nlxc.apparmor.profile: unconfined\n", more: `"apparmor_profile":"unconfined"`,
+		"a profile": {lines: "\nlxc.apparmor.profile = unconfined\n", more: `"apparmor_profile":"unconfined"`,
 			paths: []string{"apparmor_profile"}, head: "lxc.apparmor.profile: unconfined", left: "\n"},
 		"a mount": {lines: "mp0: /srv,mp=/data\n", more: `"mount_points":[{"host_path":"/srv","container_path":"/data"}]`,
 			paths: []string{"mount_points./data"}, head: "mp0: /srv,mp=/data"},
@@ -83,5 +83,48 @@ func TestLinesInASnapshotThatNobodyWantsStay(t *testing.T) {
 	s := `{"ctid":900,"state":"stopped","mount_points":[{"host_path":"/srv/other","container_path":"/data","create":true}]}`
 	if res := m.check(t, s); strings.Contains(res.Changes[0].Note, "snapshot") {
 		t.Errorf("another directory is taken for the wanted one: %+v", res.Changes)
+	}
+}
+
+func TestALineThatMayBeTheSnapshotsOwnStaysAndIsWrittenForTheContainer(t *testing.T) {
+	const line = "lxc.apparmor.profile: unconfined\n"
+	m, _ := appended(t, "", "\n"+line)
+	wantStatus(t, m.apply(t, `{"ctid":900,"state":"stopped","apparmor_profile":"unconfined"}`, tasks.Consent{}), tasks.StatusChanged)
+	if head, snapshot, _ := strings.Cut(m.conf(t), "\n[before]\n"); !strings.Contains(head+"\n", "\n"+line) || !strings.Contains(snapshot, line) {
+		t.Errorf("configuration\n%s", m.conf(t))
+	}
+}
+
+func TestAChangeByHandInASnapshotTakesNothingOutOfIt(t *testing.T) {
+	s := spec(`"state":"stopped","lxc_options":["lxc.cap.drop: mknod"],"apparmor_profile":"unconfined"`)
+	for name, change := range map[string]func(string) string{
+		"a comment":        func(c string) string { return strings.Replace(c, "memory:", "# mid\nmemory:", 1) },
+		"an empty line":    func(c string) string { return strings.Replace(c, "memory:", "\nmemory:", 1) },
+		"an equals sign":   func(c string) string { return strings.Replace(c, "memory:", "memory =", 1) },
+		"an option on top": func(c string) string { return "swap: 512\n" + strings.Replace(c, "swap: 512\n", "", 1) },
+		"an option twice":  func(c string) string { return strings.Replace(c, "memory:", "memory: 9\nmemory:", 1) },
+		"behind the options": func(c string) string {
+			return strings.Replace(c, "unprivileged: 1\n", "unprivileged: 1\n\n# mine\n", 1)
+		},
+		"an interface last": func(c string) string {
+			net := c[strings.Index(c, "net0:"):strings.Index(c, "ostype:")]
+			return strings.Replace(c, net, "", 1) + net
+		},
+	} {
+		m := newGuest(t, s)
+		m.sh(t, "pct snapshot 900 aa")
+		m.sh(t, "pct snapshot 900 zz")
+		before, last, _ := strings.Cut(m.conf(t), "[zz]\n")
+		if change(last) == last {
+			t.Fatalf("%s: changes nothing of\n%s", name, last)
+		}
+		want := before + "[zz]\n" + change(last)
+		taskstest.Put(t, m.sim.Host(), "/etc/pve/lxc/900.conf", want)
+		m.Recorder = taskstest.NewRecorder(m.sim.Host())
+		wantStatus(t, m.check(t, s), tasks.StatusOK)
+		wantStatus(t, m.apply(t, s, tasks.Consent{}), tasks.StatusOK)
+		if m.conf(t) != want || len(m.Changes()) > 0 {
+			t.Errorf("%s: did %v, and left\n%s", name, m.Changes(), m.conf(t))
+		}
 	}
 }

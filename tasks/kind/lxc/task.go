@@ -4,14 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"phoenix/tasks"
+	"phoenix/tasks/guest"
 	"phoenix/tasks/pve"
 )
 
 type task struct {
 	spec Spec
+	// failed tells that Apply has failed; the Check after it tells what was made all the same.
+	failed bool
 }
 
 // Paths of changes that are about the container as a whole.
@@ -39,12 +43,12 @@ func (t *task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 		if err := t.spec.passed.created(t.spec.CTID, t.spec.GPUAssignment); err != nil {
 			return nil, err
 		}
-		return t.checkMissing(), nil
+		return t.checkMissing(ctx, h), nil
 	}
 	if f.template() && t.spec.IsTemplate == nil && t.spec.state() == StateRunning {
 		return nil, fmt.Errorf("check container %d: it is a template, which cannot run: set is_template to true, or state to %q", t.spec.CTID, StateStopped)
 	}
-	if err := t.findGroups(ctx, h, f.running); err != nil {
+	if err := t.findGroups(ctx, h, f); err != nil && !t.failed {
 		return nil, err
 	}
 	t.tellStrays(ctx, f)
@@ -52,10 +56,16 @@ func (t *task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(found) == 0 {
+		found = t.cutOff(h, f)
+	}
 	if len(found) > 0 && f.lock != "" {
-		return nil, t.locked(f.lock, f.conf)
+		return t.holdLocked(f, found), nil
 	}
 	if err := t.planNet(ctx, h, f, found); err != nil {
+		return nil, err
+	}
+	if err := t.foresee(ctx, h, f, found); err != nil {
 		return nil, err
 	}
 	var d tasks.Diff
@@ -73,18 +83,19 @@ func (t *task) hold(ctx context.Context, h tasks.Host, f *found, d tasks.Diff) e
 	if err := t.findClones(h, f, d); err != nil {
 		return err
 	}
+	if i := slices.IndexFunc(d, func(c tasks.Change) bool { return c.Effect == tasks.EffectReplace }); i >= 0 && len(f.conf.Snapshots()) > 0 {
+		d[i].Note = joinLines(d[i].Note, f.lost())
+	}
 	for i := range d {
 		c := &d[i]
 		switch c.Effect {
-		case tasks.EffectReplace:
+		case tasks.EffectReplace, tasks.EffectDestroy:
 			if refused := t.consent(ctx, f, ""); refused != nil {
 				refused.Instead = orElse(refused.Instead, instead(*c))
 				c.Note = joinLines(c.Note, refused.Note())
 			}
 		case tasks.EffectPending:
-			if why := t.noRestart(ctx); why != "" {
-				c.Note = joinLines(c.Note, tasks.NoteNoRestart+" ("+why+")")
-			}
+			t.awaits(ctx, f, c)
 		case tasks.EffectRestart:
 			if why := t.noRestart(ctx); why != "" {
 				c.Note = joinLines(c.Note, "it is written, and then waits for the next start ("+why+")")
@@ -94,6 +105,23 @@ func (t *task) hold(ctx context.Context, h tasks.Host, f *found, d tasks.Diff) e
 	return nil
 }
 
+// awaits tells of what is written already whether a run brings the start that it waits for.
+func (t *task) awaits(ctx context.Context, f *found, c *tasks.Change) {
+	brings := func(effect tasks.Effect, note string) {
+		c.Effect, c.Note = effect, strings.Replace(c.Note, noteStaged, note, 1)
+	}
+	switch why := t.noRestart(ctx); {
+	case t.spec.state() != StateRunning:
+		c.Note = joinLines(c.Note, tasks.NoteNoRestart+fmt.Sprintf(` ("state": %q)`, t.spec.state()))
+	case !f.running:
+		brings(tasks.EffectLive, "written already; the run starts it")
+	case why != "":
+		c.Note = joinLines(c.Note, tasks.NoteNoRestart+" ("+why+")")
+	default:
+		brings(tasks.EffectRestart, "written already; the run restarts it")
+	}
+}
+
 func joinLines(a, b string) string {
 	if a == "" || b == "" {
 		return a + b
@@ -101,46 +129,66 @@ func joinLines(a, b string) string {
 	return a + "\n" + b
 }
 
+// holdLocked are the differences of a container that Proxmox itself is busy with, such as
+// with the backup of each night: they are told, and no run makes them now.
+func (t *task) holdLocked(f *found, found []finding) tasks.Diff {
+	var d tasks.Diff
+	refused := t.lockedOut(f)
+	for _, x := range found {
+		x.Note = joinLines(x.Note, refused.Note())
+		d = append(d, x.Change)
+		refused.Instead = "the container is locked" // once is enough for the way out
+	}
+	return d
+}
+
+// cutOff tells of a lock that a snapshot has left which was cut off: nothing can be
+// changed, backed up or started until somebody takes it off.
+func (t *task) cutOff(h tasks.Host, f *found) []finding {
+	if f.lock == "" || len(guest.Unfinished(f.conf)) == 0 || guest.Holder(h, t.spec.CTID) != "" {
+		return nil
+	}
+	return []finding{{Change: tasks.Change{Path: "lock", From: f.lock, To: "(none)", Effect: tasks.EffectLive}}}
+}
+
+// lockedOut refuses to change a container that is locked.
+func (t *task) lockedOut(f *found) *tasks.RefusedError {
+	return &tasks.RefusedError{What: fmt.Sprintf("changing container %d", t.spec.CTID), Instead: t.locked(f.lock, f.conf).Error()}
+}
+
 // locked is the error of a container that Proxmox itself is busy with. It is never
 // unlocked here: only the one who locked it knows whether the work is over.
 func (t *task) locked(lock string, c *pve.Config) error {
-	id := t.spec.CTID
-	more := ""
-	if lock == "rollback" {
-		more = fmt.Sprintf(", and the rollback that was cut off is made again with phoenix rollback %d SNAPSHOT", id)
-	}
-	for _, name := range c.Snapshots() {
-		if incomplete(c.Snapshot(name)) {
-			more += fmt.Sprintf(", and snapshot %s, which is not finished then, is taken away with pct delsnapshot %d %s --force 1", name, id, name)
-		}
-	}
-	return fmt.Errorf("change container %d: container %d is locked (%s): wait until that is over; "+
-		"a lock that was left behind is taken off with pct unlock %d%s", id, id, lock, id, more)
+	return fmt.Errorf("container %d is locked (%s): %s", t.spec.CTID, lock, guest.LockAdvice(t.spec.CTID, lock, c))
 }
 
 func (t *task) checkAbsent(ctx context.Context, h tasks.Host, f *found) (tasks.Diff, error) {
 	if !f.exists {
 		return nil, nil
 	}
+	gone := tasks.Change{Path: pathExists, From: "container " + f.now["hostname"], Effect: tasks.EffectDestroy,
+		Note: f.lost()}
 	if f.lock != "" {
-		return nil, t.locked(f.lock, f.conf)
+		return t.holdLocked(f, []finding{{Change: gone}}), nil
 	}
-	d := tasks.Diff{{Path: pathExists, From: "container " + f.now["hostname"], Effect: tasks.EffectReplace,
-		Note: "its volumes are destroyed with it"}}
+	d := tasks.Diff{gone}
 	return d, t.hold(ctx, h, f, d)
 }
 
-func (t *task) checkMissing() tasks.Diff {
+func (t *task) checkMissing(ctx context.Context, h tasks.Host) tasks.Diff {
 	to := "created from " + orElse(t.spec.Template, "(no template is given)")
 	if t.spec.CloneFromCTID != 0 {
 		to = "cloned from " + t.spec.origin()
 	}
-	return tasks.Diff{{Path: pathExists, To: to, Effect: tasks.EffectLive, Note: t.createNote()}}
+	c := tasks.Change{Path: pathExists, To: to, Effect: tasks.EffectLive, Note: t.createNote(ctx, h)}
+	t.foreseeNew(ctx, h, &c)
+	return tasks.Diff{c}
 }
 
 // Apply makes the given differences true. It reads the container again first, so that
 // what somebody else has mended in the meantime is not sent a second time.
-func (t *task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
+func (t *task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) (err error) {
+	defer func() { t.failed = err != nil }()
 	f, err := t.load(h)
 	if err != nil {
 		return err
@@ -152,7 +200,7 @@ func (t *task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 		return err
 	}
 	if f.lock != "" {
-		return t.locked(f.lock, f.conf)
+		return t.lockedOut(f)
 	}
 	if err := t.findClones(h, f, d); err != nil {
 		return err
@@ -241,7 +289,7 @@ func (t *task) consent(ctx context.Context, f *found, what string) *tasks.Refuse
 	if !tasks.ConsentOf(ctx).DestroyAllowed(t.spec.CTID) {
 		id := fmt.Sprint(t.spec.CTID)
 		return &tasks.RefusedError{What: what, Allow: []tasks.Allow{{
-			Flag: tasks.AllowDestroy, Name: id, Loss: fmt.Sprintf("container %s (%s) and all its volumes are destroyed", id, f.now["hostname"]),
+			Flag: tasks.AllowDestroy, Name: id, Loss: fmt.Sprintf("container %s (%s) and all its %s are destroyed", id, f.now["hostname"], f.contents()),
 		}}}
 	}
 	return nil

@@ -78,6 +78,7 @@ func TestValidateNamesEachFault(t *testing.T) {
 		"a map of users alone":          {ids(`"host_id":5,"type":"uid"`), "idmap", "root of the container is mapped to nobody", "a range with container_id 0, of both users and groups"},
 		"two ranges of one host":        {ids(`"host_id":5`, `"host_id":13`), "idmap.1.host_id", "overlaps with that of idmap.0", ""},
 		"two ranges of one container":   {`"idmap":[{"container_id":0,"host_id":5,"count":9},{"type":"gid","container_id":8,"host_id":500,"count":1}]`, "idmap.1.container_id", "overlaps with that of idmap.0", ""},
+		"a map of another root":         {`"template":"debian-12-standard",` + ids(`"host_id":200000`), "idmap", "root of the container would be 200000 of the host, and Proxmox makes the files of one from a template for 100000", "map container_id 0 to host_id 100000; or take template out, where the container is there and its files are others'"},
 		"a range of none":               {`"idmap":[{"container_id":0,"host_id":5,"count":9},{"container_id":9,"host_id":50,"count":0}]`, "idmap.1.count", "0 is not a number of ids", ""},
 		"a line of ours by hand":        {`"description":"a\n<!-- phoenix: ctid=900 clone=1 -->"`, "description", "has a line that begins with <!-- phoenix:", "take the line out: it is written and kept without"},
 		"an MTU out of range":           {`"network_config":{"name":"eth0","mtu":63}`, "network_config.0.mtu", "63 is not an MTU from 64 to 65535", ""},
