@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"strconv"
+	"strings"
 	"testing"
 
 	"phoenix/tasks"
@@ -42,7 +43,7 @@ func TestBuildKeepsLogsOfTroubleOnly(t *testing.T) {
 			logs[h.Name+" "+s.ID] = len(s.Log)
 		}
 	}
-	if logs["pve2 lxc:901"] != 2 || logs["pve1 lxc:900"] != 0 {
+	if logs["pve2 lxc:901"] != 1 || logs["pve1 lxc:900"] != 0 {
 		t.Errorf("kept %v", logs)
 	}
 }
@@ -68,6 +69,31 @@ func TestTheEndOfALogIsKept(t *testing.T) {
 				t.Errorf("%d lines are kept, want the last %d", len(log), c.want)
 			}
 		})
+	}
+}
+
+func TestALogHasWhatAFailureDoesNotSayAlready(t *testing.T) {
+	log := []tasks.Log{{Stream: "stdout", Text: "Creating filesystem"}, {Stream: "task", Text: "destroying it"}, {Stream: "stderr", Text: "no space left"}, {Stream: "stderr", Text: "hint"}}
+	for name, c := range map[string]struct {
+		result tasks.Result
+		want   string
+	}{
+		"a program that failed":   {tasks.Result{Status: tasks.StatusFailed, Why: "grow: run pct: exit status 255: no space left\nhint\nmore"}, "Creating filesystem, destroying it"},
+		"no program failed":       {tasks.Result{Status: tasks.StatusFailed, Why: "container 900 has no group render"}, "destroying it"},
+		"a step that was cut off": {tasks.Result{Status: tasks.StatusFailed, Cause: tasks.CauseTimeout, Why: "took longer"}, "Creating filesystem, destroying it, no space left, hint"},
+	} {
+		var b Builder
+		for _, l := range log {
+			b.Add(Event{Kind: KindStep, Host: "a", Step: &tasks.Event{Step: "x", Log: &l}})
+		}
+		b.Add(Event{Kind: KindStep, Host: "a", Step: &tasks.Event{Step: "x", Result: &c.result}})
+		var got []string
+		for _, l := range b.Report().Hosts[0].Steps[0].Log {
+			got = append(got, l.Text)
+		}
+		if text := strings.Join(got, ", "); text != c.want {
+			t.Errorf("%s: %s, want %s", name, text, c.want)
+		}
 	}
 }
 

@@ -166,7 +166,7 @@ type Step struct {
 	tasks.Result
 	// Log is the end of what the step said. It is kept for steps that failed or could
 	// not tell their state, at most LogLines lines, and for those that have Data (the
-	// output of a command), at most OutputLines lines.
+	// output of a command), at most OutputLines lines; of a failure without what Why says.
 	Log []tasks.Log `json:"log,omitempty"`
 }
 

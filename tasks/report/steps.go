@@ -2,6 +2,7 @@ package report
 
 import (
 	"slices"
+	"strings"
 
 	"phoenix/tasks"
 )
@@ -53,7 +54,7 @@ func (f *stepFold) add(e tasks.Event) {
 		}
 	case e.Result != nil:
 		s.Result = f.whole(e.Step, *e.Result)
-		s.Log = tail(s.Log, logLines(s.Result))
+		s.Log = tail(unsaid(s.Log, s.Result), logLines(s.Result))
 	}
 }
 
@@ -66,6 +67,25 @@ func logLines(r tasks.Result) int {
 		return LogLines
 	}
 	return 0
+}
+
+// unsaid is the log of a step without what does not belong to its failure: lines that the
+// reason quotes, and where no program failed (a *tasks.CommandError has its status), what
+// programs printed that ended well. A step that was cut short keeps all.
+func unsaid(log []tasks.Log, r tasks.Result) []tasks.Log {
+	if r.Status != tasks.StatusFailed || r.Cause == tasks.CauseTimeout || r.Cause == tasks.CauseCanceled || len(r.Data) > 0 {
+		return log
+	}
+	program := strings.Contains(r.Why, "exit status")
+	quoted := strings.Split(r.Why, "\n")
+	return slices.DeleteFunc(slices.Clone(log), func(l tasks.Log) bool {
+		printed := l.Stream == "stdout" || l.Stream == "stderr"
+		text := strings.TrimSpace(l.Text)
+		return printed && (!program || slices.ContainsFunc(quoted, func(q string) bool {
+			q = strings.TrimSpace(q)
+			return q == text || strings.HasSuffix(q, ": "+text)
+		}))
+	})
 }
 
 // tail is a copy of the last n lines, so that the others can be freed.

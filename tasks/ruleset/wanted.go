@@ -49,6 +49,9 @@ func (w Wanted) Diff(f *fwfile.File) tasks.Diff {
 		have := ""
 		if rr, ok := f.Group(name); ok {
 			have = shown(rr)
+			if slices.EqualFunc(rr, w.Groups[name], same) {
+				continue
+			}
 		}
 		d.Add(w.At+"groups."+name, have, shown(w.Groups[name]), tasks.EffectLive)
 	}
@@ -71,14 +74,17 @@ func set(entries []string) string {
 	return fwfile.CanonicalAddresses(strings.Join(entries, ","))
 }
 
-// shown is a list of rules in canonical form, with a word for the empty one.
+// same tells whether two rules mean the same.
+func same(a, b fwfile.Rule) bool { return a.Canonical() == b.Canonical() }
+
+// shown is a list of rules as they are written, with a word for the empty one.
 func shown(rr []fwfile.Rule) string {
 	if len(rr) == 0 {
 		return "empty"
 	}
 	var out []string
 	for _, r := range rr {
-		out = append(out, r.Canonical().String())
+		out = append(out, r.String())
 	}
 	return strings.Join(out, "; ")
 }
@@ -95,7 +101,7 @@ func (w Wanted) rulesDiff(have []fwfile.Rule) tasks.Diff {
 		case IsManagement(r):
 			found = append(found, c)
 		case ours(r):
-			left = append(left, c)
+			left = append(left, r)
 		}
 	}
 	if !slices.Equal(found, w.Management) {
@@ -103,7 +109,7 @@ func (w Wanted) rulesDiff(have []fwfile.Rule) tasks.Diff {
 	}
 	var missing []int
 	for i, r := range w.Rules {
-		if j := slices.Index(left, r.Canonical()); j >= 0 {
+		if j := slices.IndexFunc(left, func(l fwfile.Rule) bool { return same(l, r) }); j >= 0 {
 			left = slices.Delete(left, j, j+1)
 			present = append(present, r.Canonical())
 		} else {
@@ -115,7 +121,7 @@ func (w Wanted) rulesDiff(have []fwfile.Rule) tasks.Diff {
 		if len(left) > 0 {
 			from, left = left[0].String(), left[1:]
 		}
-		d.Add(fmt.Sprintf("%s%d", at, i), from, w.Rules[i].Canonical().String(), tasks.EffectLive)
+		d.Add(fmt.Sprintf("%s%d", at, i), from, w.Rules[i].String(), tasks.EffectLive)
 	}
 	for i, r := range left {
 		d.Add(fmt.Sprintf("%s%d", at, len(w.Rules)+i), r.String(), "", tasks.EffectLive)

@@ -14,7 +14,7 @@ import (
 // tables is left, and what the configuration says is there again. It runs inside
 // exclusive.
 func (m *Machine) bootMachine() error {
-	return errors.Join(m.bootRun(), m.bootKernel(), m.bootPools())
+	return errors.Join(m.bootRun(), m.bootKernel(), m.bootPools(), m.bootProfiles())
 }
 
 // bootRun empties /run, but for what udev, systemd and sshd lay there at once.

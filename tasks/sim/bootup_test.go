@@ -129,3 +129,22 @@ func TestTheDriverThatIsLoadedHasTheCards(t *testing.T) {
 		t.Error("a driver that has gone has the cards")
 	}
 }
+
+func TestAProfileIsLoadedByItsProgramAndByABoot(t *testing.T) {
+	m := fresh(t, Options{})
+	files(t, m, map[string]string{"/etc/apparmor.d/mine": "profile mine flags=(attach_disconnected) {\n}\n", "/root/other": "profile other {\n}\n"})
+	loaded := func(want ...bool) {
+		t.Helper()
+		for i, name := range []string{"lxc-container-default-cgns", "mine", "other"} {
+			if got := strings.Count(m.text(loadedProfiles), "\n"+name+" (enforce)\n"); got != map[bool]int{true: 1}[want[i]] {
+				t.Errorf("%s is there %d times:\n%s", name, got, m.text(loadedProfiles))
+			}
+		}
+	}
+	loaded(true, false, false)
+	must(t, m, "apparmor_parser -r /etc/apparmor.d/mine")
+	must(t, m, "apparmor_parser -r /etc/apparmor.d/mine /root/other")
+	loaded(true, true, true)
+	must(t, m, "systemctl reboot")
+	loaded(true, true, false)
+}

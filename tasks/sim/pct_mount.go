@@ -149,7 +149,8 @@ func pctCPUSets(p *pctCall) error {
 	return nil
 }
 
-// pctRescan adds volumes that no key names as unusedN.
+// pctRescan writes down the sizes that volumes have, and adds those that no key names as
+// unusedN.
 func pctRescan(p *pctCall) error {
 	p.printf("rescan volumes...\n")
 	for _, id := range p.m.containers() {
@@ -165,15 +166,50 @@ func pctRescan(p *pctCall) error {
 }
 
 func (p *pctCall) rescan(cfg *config) error {
+	if err := checkLock(cfg); err != nil {
+		return err
+	}
+	for _, key := range append([]string{"rootfs"}, cfg.numbered("mp")...) {
+		if err := p.measure(cfg, key); err != nil {
+			return err
+		}
+	}
 	u := &update{pctCall: p, cfg: cfg}
 	for _, s := range p.m.storages() {
 		for _, volid := range p.m.volumesOf(s, p.id) {
 			if strings.Contains(string(cfg.bytes()), volid) {
 				continue
 			}
-			p.printf("CT %d add unreferenced volume '%s' as 'unused0' to config\n", p.id, volid)
+			p.printf("CT %d: add unreferenced volume '%s' as 'unused0' to config\n", p.id, volid)
 			u.retire(cfg, volid)
 		}
 	}
+	return nil
+}
+
+// measure writes down the size that a volume has; a directory of the host gets 0
+// (update_disksize in PVE::LXC).
+func (p *pctCall) measure(cfg *config, key string) error {
+	schema := mountSchema()
+	if key == "rootfs" {
+		schema = rootfsSchema()
+	}
+	mount, fault := schema.split(cfg.keys[key])
+	if fault != "" {
+		return die(255, "%s", fault)
+	}
+	var size int64
+	if isVolume(mount["volume"]) {
+		var err error
+		if size, err = p.m.volumeSize(mount["volume"]); err != nil {
+			return die(255, "%v", err)
+		}
+	}
+	if had, ok := parseSize(mount["size"]); ok && had == size {
+		return nil
+	}
+	mount["size"] = printSize(size)
+	cfg.keys[key] = schema.print(mount)
+	p.printf("CT %d: updated volume size of '%s' in config.\n", p.id, mount["volume"])
 	return nil
 }

@@ -136,6 +136,9 @@ func pctRollback(p *pctCall) error {
 			new(update).retire(cfg, before.keys[key]) // what was allocated since
 		}
 		cfg.keys["parent"] = name
+		if err := p.shrink(s); err != nil {
+			return err
+		}
 		if err := os.RemoveAll(p.m.path(guestRoot(p.id))); err != nil {
 			return err
 		}
@@ -145,6 +148,31 @@ func pctRollback(p *pctCall) error {
 		return startContainer(p)
 	}
 	return err
+}
+
+// shrink gives volumes the size back that they had. A data set of ZFS keeps its refquota:
+// zfs rollback brings back data, no properties.
+func (p *pctCall) shrink(s section) error {
+	for _, key := range append([]string{"rootfs"}, s.numbered("mp")...) {
+		mount, fault := mountSchema().split(s.keys[key])
+		size, ok := parseSize(mount["size"])
+		id, _, _ := splitVolumeID(mount["volume"])
+		st, known := p.m.storage(id)
+		if fault != "" || !ok || !known || st.typ == "zfspool" {
+			continue
+		}
+		where, err := p.m.volumePath(mount["volume"])
+		if err != nil {
+			return die(255, "%v", err)
+		}
+		if at, err := os.Stat(p.m.path(where)); err != nil || at.IsDir() {
+			continue
+		}
+		if err := os.Truncate(p.m.path(where), st.taken(size)); err != nil {
+			return die(255, "%v", err)
+		}
+	}
+	return nil
 }
 
 // newer is a volume on ZFS that has a newer snapshot than this one, for which ZFS does

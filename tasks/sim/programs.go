@@ -9,7 +9,7 @@ func programs() map[string]program {
 		"systemctl": systemctl, "timedatectl": timedatectl, "systemd-run": systemdRun,
 		"useradd": useradd, "usermod": usermod, "userdel": userdel, "groupadd": groupadd, "gpasswd": gpasswd, "chpasswd": chpasswd,
 		"visudo": visudo, "pveum": pveum,
-		"pve-firewall": pveFirewall, "exportfs": exportfs,
+		"apparmor_parser": apparmorParser, "pve-firewall": pveFirewall, "exportfs": exportfs,
 		"testparm": testparm, "smbcontrol": smbcontrol, "smbpasswd": smbpasswd, "pdbedit": pdbedit,
 		"zpool": zpool, "zfs": zfs, "wipefs": wipefs, "tee": tee,
 		"ifreload": ifreload, "ifquery": ifquery, "iptables": iptables,

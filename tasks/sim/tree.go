@@ -63,7 +63,7 @@ func (m *Machine) lay(o Options) error {
 		}
 		id := identity{Node: m.Node, Release: m.Release, Layout: o.Layout, GPUs: o.GPUs}
 		for _, part := range []func(identity) error{
-			m.layFolders, m.layCluster, m.layKeys, m.laySystem, m.layLocales, m.layNetwork, m.layProc, m.layKernel, m.layPackages, m.layUnits, m.layTemplates, m.layGPUs, m.layDisks,
+			m.layFolders, m.layCluster, m.layKeys, m.laySystem, m.layLocales, m.layNetwork, m.layProc, m.layAppArmor, m.layKernel, m.layPackages, m.layUnits, m.layTemplates, m.layGPUs, m.layDisks,
 		} {
 			if err := part(id); err != nil {
 				return fmt.Errorf("lay out tree: %w", err)

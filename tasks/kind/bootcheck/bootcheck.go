@@ -151,7 +151,7 @@ func (m *machine) container(s *start) error {
 	// A left-over lock of a backup is taken off by Proxmox before it starts guests
 	// (startall in PVE::API2::Nodes, pve-manager 8.4).
 	if lock := s.guest.Lock(); lock != "" && lock != "backup" {
-		s.add(EffectStops, "lock", fmt.Sprintf("it is locked (%s)", lock), fmt.Sprintf("wait until that is over; a lock that was left behind is taken off with pct unlock %d", s.CTID))
+		s.add(EffectStops, "lock", fmt.Sprintf("it is locked (%s)", lock), guest.LockAdvice(s.CTID, lock, s.guest.Config))
 	}
 	obstacles, err := guest.Obstacles(m.host, s.options, s.raw)
 	if err != nil {

@@ -236,6 +236,7 @@ func TestContainerFaults(t *testing.T) {
 			r.line("lxc.apparmor.profile: mine\n")
 		}, "900.lxc.apparmor.profile stops: no file of /etc/apparmor.d", "a file there"},
 		{"a profile in a file", func(r *rig) {
+			r.put("/sys/kernel/security/apparmor/profiles", "mine (enforce)\n")
 			r.put("/etc/apparmor.d/lxc/mine", "# profile other\nprofile mine flags=(attach_disconnected) {\n}\n")
 			r.line("lxc.apparmor.profile: mine\n")
 		}, "", ""},

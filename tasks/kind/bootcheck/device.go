@@ -2,6 +2,7 @@ package bootcheck
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -32,13 +33,25 @@ func (m *machine) devices(s *start, missing map[string]bool) {
 	}
 }
 
+// device adds what a boot does to a node. Many containers have the same ones.
 func (m *machine) device(s *start, option, node string) {
+	f, known := m.nodes[node]
+	if !known {
+		f = m.fate(node)
+		m.nodes[node] = f
+	}
+	if f.What != "" {
+		s.add(f.Effect, option, f.What, f.Mend)
+	}
+}
+
+// fate is why a node is not there after a boot, for whatever option; nothing when it is.
+func (m *machine) fate(node string) Finding {
 	if isNVIDIA(node) {
-		m.cardNode(s, option, node)
-		return
+		return m.cardNode(node)
 	}
 	if m.made(node) {
-		return
+		return Finding{}
 	}
 	what := node + " exists now, and nothing makes it at boot"
 	mend := "have it made by a unit that is ordered before " + guestsUnit
@@ -46,7 +59,7 @@ func (m *machine) device(s *start, option, node string) {
 		what += ": the module " + module + " is not loaded then"
 		mend = "add " + module + " to kernel.modules, or to a file of /etc/modules-load.d"
 	}
-	s.add(EffectStops, option, what, mend)
+	return Finding{Effect: EffectStops, What: what, Mend: mend}
 }
 
 // kernelNodes begin the names of what the kernel itself, or udev with the driver of a
@@ -115,20 +128,23 @@ func isNVIDIA(node string) bool {
 
 // cardNode: no driver of the kernel makes the nodes of NVIDIA's cards, programs do; and
 // they can only where the driver is ready for the kernel that is started next.
-func (m *machine) cardNode(s *start, option, node string) {
+func (m *machine) cardNode(node string) Finding {
 	const mend = "set nvidia.device_nodes in the hypervisor's configuration, which has them made before guests start"
 	if file, err := gpu.ModuleFile(m.host, m.kernel); m.kernel != "" && err == nil && file == "" {
-		s.add(EffectStops, option, fmt.Sprintf("the driver of %s is not built for kernel %s, which the next boot starts", node, m.kernel), "install the driver for that kernel, or pin the one that runs")
-		return
+		return Finding{
+			Effect: EffectStops, What: fmt.Sprintf("the driver of %s is not built for kernel %s, which the next boot starts", node, m.kernel),
+			Mend: "install the driver for that kernel, or pin the one that runs",
+		}
 	}
 	switch by := m.maker(func(text string) answer { return makesCard(text, node) }); {
 	case by.is == never:
-		s.add(EffectStops, option, node+" exists now, and nothing makes it at boot", mend)
+		return Finding{Effect: EffectStops, What: node + " exists now, and nothing makes it at boot", Mend: mend}
 	case by.is == perhaps:
-		s.add(EffectUnknown, option, fmt.Sprintf("whether %s makes %s at boot cannot be told", by.name, node), mend)
+		return Finding{Effect: EffectUnknown, What: fmt.Sprintf("whether %s makes %s at boot cannot be told", by.name, node), Mend: mend}
 	case by.late:
-		s.add(EffectUnknown, option, fmt.Sprintf("%s makes %s at boot, and is not ordered before %s: it may come too late", by.name, node, guestsUnit), mend)
+		return Finding{Effect: EffectUnknown, What: fmt.Sprintf("%s makes %s at boot, and is not ordered before %s: it may come too late", by.name, node, guestsUnit), Mend: mend}
 	}
+	return Finding{}
 }
 
 // answer is how sure it is that something makes a node.
@@ -159,29 +175,41 @@ type producer struct {
 // rules of udev.
 func (m *machine) maker(makes func(text string) answer) producer {
 	var best producer
-	take := func(p producer) {
-		if p.is > best.is || p.is == best.is && best.late && !p.late {
+	for _, w := range m.makers() {
+		is := makes(w.text)
+		if is == never || is < best.is {
+			continue
+		}
+		p := producer{name: w.name, is: is, late: w.unit && !m.units.beforeGuests(w.name)}
+		if is > best.is || best.late && !p.late {
 			best = p
 		}
 	}
-	for unit := range m.units.enabled {
-		if !strings.HasSuffix(unit, ".service") {
-			continue
-		}
-		if is := makes(strings.Join(commands(m.units.text(unit)), "\n")); is != never {
-			take(producer{name: unit, is: is, late: !m.units.beforeGuests(unit)})
+	return best
+}
+
+// working is a unit, or a file of udev's rules, with what it does at boot.
+type working struct {
+	name, text string
+	unit       bool
+}
+
+// readMakers reads all that may make a node.
+func (m *machine) readMakers() []working {
+	var out []working
+	for _, unit := range slices.Sorted(maps.Keys(m.units.enabled)) {
+		if strings.HasSuffix(unit, ".service") {
+			out = append(out, working{name: unit, text: strings.Join(commands(m.units.text(unit)), "\n"), unit: true})
 		}
 	}
 	rules, err := dropin.Read(m.host, ".rules", "/etc/udev/rules.d", "/run/udev/rules.d", "/usr/lib/udev/rules.d", "/lib/udev/rules.d")
 	if err != nil {
-		return best
+		return out
 	}
 	for _, f := range rules {
-		if is := makes(uncommented(string(f.Data))); is != never {
-			take(producer{name: f.Path, is: is})
-		}
+		out = append(out, working{name: f.Path, text: uncommented(string(f.Data))})
 	}
-	return best
+	return out
 }
 
 // commands are what a unit starts.

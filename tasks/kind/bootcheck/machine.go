@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"phoenix/tasks"
 	"phoenix/tasks/boot"
@@ -37,11 +38,16 @@ type machine struct {
 	delay int
 	// off is why Proxmox starts no guest at all.
 	off string
+	// makers reads, once, what may make nodes at boot; nodes has what came of those that
+	// were looked at.
+	makers func() []working
+	nodes  map[string]Finding
 }
 
 // look reads everything once.
 func look(h tasks.Host) (*machine, error) {
-	m := &machine{host: h}
+	m := &machine{host: h, nodes: make(map[string]Finding)}
+	m.makers = sync.OnceValue(m.readMakers)
 	var err error
 	if m.storages, err = pve.ReadStorageCfg(h); err != nil {
 		return nil, err

@@ -67,7 +67,7 @@ func (t task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 	w.Set(file)
 	if lost := lost(w, file, cluster); len(lost) > 0 && !ahead {
 		return nil, fmt.Errorf("look for what the rules of container %d name: neither %s nor %s has %s; "+
-			"say it in firewall.cluster of the hypervisor, or take it out", t.spec.CTID, w.Path, ruleset.ClusterFile, strings.Join(lost, ", "))
+			"say sets and aliases in the container's own firewall (ipsets, aliases), or those and security groups in firewall.cluster of the hypervisor; or take it out", t.spec.CTID, w.Path, ruleset.ClusterFile, strings.Join(lost, ", "))
 	}
 	return d, nil
 }

@@ -297,3 +297,20 @@ func TestGuestFirewall_everyServiceIsOneThatProxmoxKnows(t *testing.T) {
 		t.Errorf("%+v", res)
 	}
 }
+
+// TestAPlanHasRulesAsTheyAreWritten: not in the form in which they are compared.
+func TestAPlanHasRulesAsTheyAreWritten(t *testing.T) {
+	const s = `{"ctid": 950, "rules": [{"type": "in", "action": "ACCEPT", "macro": "SSH"}, {"type": "in", "action": "ACCEPT", "proto": "tcp", "dport": "80,443"}]}`
+	d, err := checkAhead(t, machine(t), s, "")
+	if err != nil || len(d) != 2 || d[0].To != "IN SSH(ACCEPT) # phoenix" || d[1].To != "IN ACCEPT -p tcp -dport 80,443 # phoenix" {
+		t.Errorf("%v %+v", err, d)
+	}
+}
+
+// TestASetThatIsMissingCanBeOfTheContainer, and so says the error.
+func TestASetThatIsMissingCanBeOfTheContainer(t *testing.T) {
+	_, err := checkAhead(t, machine(t), `{"ctid": 950, "rules": [{"type": "in", "action": "ACCEPT", "source": "+nosuch"}]}`, "")
+	if err == nil || !strings.Contains(err.Error(), "has set nosuch; say sets and aliases in the container's own firewall (ipsets, aliases), or ") {
+		t.Errorf("%v", err)
+	}
+}

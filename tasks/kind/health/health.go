@@ -55,7 +55,8 @@ func (t task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 		case n == attempts:
 			return nil, fmt.Errorf("ask %s %d times: %w", t.spec.Name, n, err)
 		}
-		tasks.Logf(ctx, "attempt %d of %d: %v", n, attempts, err)
+		what, _, _ := strings.Cut(err.Error(), itPrinted) // the last answer is told by the error
+		tasks.Logf(ctx, "attempt %d of %d: %s", n, attempts, what)
 		if err := wait(ctx, t.spec.interval()); err != nil {
 			return nil, fmt.Errorf("ask %s: %w", t.spec.Name, err)
 		}
@@ -105,11 +106,17 @@ func (e Expect) compare(out tasks.Output) error {
 	if len(wrong) == 0 {
 		return nil
 	}
+	if len(out.Stdout) >= tasks.MaxOutput {
+		wrong = append(wrong, "of its output only the first MiB is kept")
+	}
 	return errors.New(strings.Join(wrong, "; ") + said(out))
 }
 
 // maxSaid is how many lines of the answer an error quotes.
 const maxSaid = 10
+
+// itPrinted comes before what is quoted of an answer.
+const itPrinted = "; it printed:\n"
 
 // said is the end of what the command printed, on both streams.
 func said(out tasks.Output) string {
@@ -124,7 +131,7 @@ func said(out tasks.Output) string {
 	for i := range lines {
 		lines[i] = tasks.LogLine([]byte(lines[i]))
 	}
-	return "; it printed:\n" + strings.Join(lines, "\n")
+	return itPrinted + strings.Join(lines, "\n")
 }
 
 // wait lets d pass, or ends early with the context.

@@ -57,6 +57,7 @@ func TestHealth_answers(t *testing.T) {
 		{"a status that is expected", `{"name":"a","command":["ask"],"expect":{"exit_code":3}}`, said(3, ""), ""},
 		{"success where a failure is expected", `{"name":"a","command":["ask"],"expect":{"exit_code":3}}`, said(0, ""), "exit status 0, expected 3; it printed nothing"},
 		{"a text", `{"name":"a","command":["ask"],"expect":{"stdout_contains":"active"}}`, said(0, "active\n"), ""},
+		{"a text after the first MiB", `{"name":"a","command":["ask"],"expect":{"stdout_contains":"zzz"}}`, said(0, strings.Repeat("x\n", tasks.MaxOutput/2)), `the output does not contain "zzz"; of its output only the first MiB is kept; it printed:` + strings.Repeat("\nx", 10)},
 		{"another text", `{"name":"a","command":["ask"],"expect":{"stdout_contains":"active"}}`, said(0, "failed\n"), `the output does not contain "active"; it printed:` + "\nfailed"},
 		{"a pattern", `{"name":"a","command":["ask"],"expect":{"stdout_matches":"(?m)^state: ONLINE$"}}`, said(0, "pool: a\nstate: ONLINE\n"), ""},
 		{"another pattern", `{"name":"a","command":["ask"],"expect":{"stdout_matches":"^a+$"}}`, said(0, "b"), `the output does not match "^a+$"`},
@@ -202,4 +203,22 @@ func TestValidate_namesTheFault(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestHealth_tellsEachAnswerOnce(t *testing.T) {
+	h := taskstest.NewTree(t, nil)
+	synctest.Test(t, func(t *testing.T) {
+		answers(h, said(1, "not ready"))
+		var log []string
+		ctx := tasks.WithScope(t.Context(), tasks.Scope{Log: func(l tasks.Log) {
+			if l.Stream == "task" {
+				log = append(log, l.Text)
+			}
+		}})
+		s := health.Spec{Name: "a", Command: health.Command{Argv: []string{"ask"}}, Retries: 1}
+		_, err := s.Task().Check(ctx, h)
+		if err == nil || strings.Count(err.Error(), "not ready") != 1 || len(log) != 1 || log[0] != "attempt 1 of 2: exit status 1, expected 0" {
+			t.Errorf("error %v, log %q", err, log)
+		}
+	})
 }

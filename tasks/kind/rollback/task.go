@@ -69,7 +69,7 @@ func (t *task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 	if err != nil {
 		return nil, fmt.Errorf("roll back container %d: %w", g.CTID, err)
 	}
-	change := tasks.Change{Path: pathRollback, From: "now", To: "snapshot " + s.Name, Effect: tasks.EffectReplace,
+	change := tasks.Change{Path: pathRollback, From: "now", To: "snapshot " + s.Name, Effect: tasks.EffectRollback,
 		Note: "what it has written since is lost"}
 	if !s.Taken.IsZero() {
 		change.To += " of " + s.Taken.Format(guest.TimeFormat)

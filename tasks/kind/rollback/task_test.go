@@ -94,7 +94,7 @@ func TestARunningContainerIsStoppedPutBackAndStartedEachTime(t *testing.T) {
 			t.Errorf("ran %q, want %q", got, want)
 		}
 		c := res.Changes[0]
-		if c.Path != "rollback" || c.From != "now" || !strings.HasPrefix(c.To, "snapshot before of 2026-11-22 22:3") || c.Effect != tasks.EffectReplace ||
+		if c.Path != "rollback" || c.From != "now" || !strings.HasPrefix(c.To, "snapshot before of 2026-11-22 22:3") || c.Effect != tasks.EffectRollback ||
 			c.Note != "what it has written since is lost; it is stopped and started again" {
 			t.Errorf("change %+v", c)
 		}

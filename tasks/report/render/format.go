@@ -62,6 +62,8 @@ type Options struct {
 	Style term.Style
 	// Verbosity: Quiet leaves out hosts that ended well, Steps shows every step.
 	Verbosity term.Verbosity
+	// Columns is how wide lines may be; 0 wraps none.
+	Columns int
 }
 
 // Write writes a finished report in one of the formats. NDJSON is refused: it is the

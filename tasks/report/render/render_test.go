@@ -266,3 +266,32 @@ func TestAReaderThatWentAwayStopsNothing(t *testing.T) {
 		t.Errorf("error %v", n.Err())
 	}
 }
+
+func TestWhatIsRestartedCountsOnceAndANoteIsSaidOnce(t *testing.T) {
+	restart := func(path string) tasks.Change { return tasks.Change{Path: path, To: "x", Effect: tasks.EffectRestart} }
+	step := func(r tasks.Result) report.Step { return report.Step{ID: "lxc:900", Result: r} }
+	text := func(mode tasks.Mode, steps ...report.Step) string {
+		var out bytes.Buffer
+		r := report.Report{Command: "check", Mode: mode, Finished: true, Hosts: []report.Host{{Name: "a", Status: report.HostDrifted, Steps: steps}}}
+		if err := Text(&out, r, Options{}); err != nil {
+			t.Fatal(err)
+		}
+		return out.String()
+	}
+	two := step(tasks.Result{Status: tasks.StatusWouldChange, Changes: tasks.Diff{restart("timezone"), restart("tty_count")}})
+	for want, steps := range map[string][]report.Step{
+		"2 differences (1 container restarts)": {two},
+		"4 differences (2 containers restart)": {two, two},
+		"1 difference (1 destroy)":             {step(tasks.Result{Status: tasks.StatusWouldChange, Changes: tasks.Diff{{Path: "exists", From: "x", Effect: tasks.EffectDestroy}}})},
+	} {
+		if got := text(tasks.ModeCheck, steps...); !strings.Contains(got, want) {
+			t.Errorf("%s, want %q", got, want)
+		}
+	}
+	const note = "made without a snapshot"
+	got := text(tasks.ModeRun, step(tasks.Result{Status: tasks.StatusFailed, Why: "grow", Changes: tasks.Diff{{Path: "a", To: "1", Note: note}},
+		Remaining: tasks.Diff{{Path: "b", To: "2", Note: note + "\nanother reason"}}}))
+	if strings.Count(got, note) != 1 || !strings.Contains(got, "another reason") {
+		t.Errorf("%s, want the note once", got)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"phoenix/tasks"
+	"phoenix/tasks/kind/bootcheck"
 	"phoenix/tasks/kind/containers"
 	"phoenix/tasks/report"
 	"phoenix/tasks/report/term"
@@ -17,7 +18,7 @@ import (
 // its properties that changed or differ; then what adds up, and the one next command
 // where there is something left to do. A check reads as a plan.
 func Text(w io.Writer, r report.Report, o Options) error {
-	t := &text{w: bufio.NewWriter(w), s: o.Style, verbosity: o.Verbosity, report: r}
+	t := &text{w: bufio.NewWriter(w), s: o.Style, verbosity: o.Verbosity, columns: o.Columns, report: r}
 	for _, n := range r.Notes {
 		t.note("", n)
 	}
@@ -38,11 +39,16 @@ type text struct {
 	w         *bufio.Writer
 	s         term.Style
 	verbosity term.Verbosity
+	columns   int
 	report    report.Report
 }
 
 // line ignores errors: bufio keeps the first for Flush.
-func (t *text) line(s string) { _, _ = t.w.WriteString(strings.TrimRight(s, " ") + "\n") }
+func (t *text) line(s string) {
+	for _, l := range term.Wrap(strings.TrimRight(s, " "), t.columns) {
+		_, _ = t.w.WriteString(l + "\n")
+	}
+}
 
 func (t *text) note(indent string, n report.Note) {
 	for _, l := range noteLines(t.s, n) {
@@ -197,7 +203,9 @@ func (t *text) step(s report.Step) []string {
 	for i := 1; i < len(why); i++ {
 		out = append(out, "    "+why[i])
 	}
-	out = append(out, t.changes(s)...)
+	if !strings.HasPrefix(s.ID, bootcheck.Name+":") { // phoenix check --boot says it in a section of its own
+		out = append(out, t.changes(s)...)
+	}
 	for _, l := range s.Log {
 		out = append(out, "    "+t.s.Paint(term.Faint, "| "+t.s.Clean(l.Text)))
 	}
@@ -224,7 +232,23 @@ func (t *text) changes(s report.Step) []string {
 	add(s.Changes, "    ")
 	if len(s.Remaining) > 0 {
 		out = append(out, "    "+t.s.Paint(term.Change, remains(s)))
-		add(withoutHeld(s.Remaining), "      ")
+		add(withoutSaid(withoutHeld(s.Remaining), s.Changes), "      ")
+	}
+	return out
+}
+
+// withoutSaid takes out of the notes the lines that other changes of the step have.
+func withoutSaid(d, other tasks.Diff) tasks.Diff {
+	said := make(map[string]bool)
+	for _, c := range other {
+		for _, l := range strings.Split(c.Note, "\n") {
+			said[l] = true
+		}
+	}
+	out := slices.Clone(d)
+	for i := range out {
+		lines := slices.DeleteFunc(strings.Split(out[i].Note, "\n"), func(l string) bool { return said[l] })
+		out[i].Note = strings.Join(lines, "\n")
 	}
 	return out
 }
@@ -300,7 +324,8 @@ func (t *text) totals() {
 	}
 }
 
-// effects says what making the differences true would cost.
+// effects says what making the differences true would cost. What is restarted, for however
+// many of them, counts once.
 func (t *text) effects() string {
 	if !t.report.ReadOnly() {
 		return ""
@@ -313,16 +338,25 @@ func (t *text) effects() string {
 				count[c.Effect]++
 				total++
 			}
+			if n := len(s.Changes.With(tasks.EffectRestart)); n > 1 {
+				count[tasks.EffectRestart] -= n - 1
+			}
 		}
+	}
+	restart := "container restarts"
+	if count[tasks.EffectRestart] > 1 {
+		restart = "containers restart"
 	}
 	if total == 0 {
 		return ""
 	}
 	line := term.Count(total, "difference")
 	tally := t.s.Tally(
+		term.Part{N: count[tasks.EffectDestroy], Word: "destroy", Role: term.Bad},
 		term.Part{N: count[tasks.EffectReplace], Word: "replace", Role: term.Bad},
+		term.Part{N: count[tasks.EffectRollback], Word: "rollback", Role: term.Bad},
 		term.Part{N: count[tasks.EffectReboot], Word: "reboot", Role: term.Bad},
-		term.Part{N: count[tasks.EffectRestart], Word: "restart", Role: term.Change},
+		term.Part{N: count[tasks.EffectRestart], Word: restart, Role: term.Change},
 		term.Part{N: count[tasks.EffectPending], Word: "pending", Role: term.Change},
 		term.Part{N: count[tasks.EffectLive], Word: "live"},
 	)

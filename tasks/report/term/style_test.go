@@ -185,7 +185,7 @@ func TestChange(t *testing.T) {
 		{"a value that goes", tasks.Change{Path: "tags", From: "web"}, "- tags        web"},
 		{"a replacement", tasks.Change{Path: "pool", From: "a", To: "b", Effect: tasks.EffectReplace}, "! pool        a -> b  (replace)"},
 		{"no values", tasks.Change{Path: "content", Note: "-a\n+b"}, "~ content\n    -a\n    +b"},
-		{"a value of several lines", tasks.Change{Path: "d", From: "a", To: "x\ny\r\n"}, `~ d           a -> x\ny\n`},
+		{"a value of several lines", tasks.Change{Path: "d", From: "a", To: "x\ny\r\n"}, "~ d\n    - a\n    + x\n      y"},
 		{"a hostile value", tasks.Change{Path: "d\x1b[2J", From: "a", To: "\x1b]0;x\ab"}, "~ d           a -> b"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

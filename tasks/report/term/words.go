@@ -74,14 +74,22 @@ func StepWord(r tasks.Result) string {
 	return string(r.Status)
 }
 
-// maxValue is how many columns of one value a change shows.
-const maxValue = 120
+// How many columns of one value a change shows: on its line, and on one of its own.
+const (
+	maxValue = 120
+	maxLine  = 1000
+)
 
 // Change writes one change: "~ memory_mb  512 -> 1024 (live)", "+" for what comes,
 // "-" for what goes, "!" for what is destroyed and made anew. The path is filled up
-// to pathWidth columns. The lines of its note follow, indented.
+// to pathWidth columns. Values that are long or have several lines follow on lines of their
+// own, then the lines of its note, all indented.
 func (s Style) Change(c tasks.Change, pathWidth int) []string {
 	glyph, role, text := s.values(c)
+	below := s.below(c, text)
+	if below != nil {
+		text = ""
+	}
 	line := s.Paint(role, glyph) + " " + s.Fit(s.Clean(c.Path), max(pathWidth, Width(s.Clean(c.Path))), text != "")
 	if text != "" {
 		line += "  " + text
@@ -89,7 +97,7 @@ func (s Style) Change(c tasks.Change, pathWidth int) []string {
 	if c.Effect != "" {
 		line += "  " + s.Paint(effectRole(c.Effect), "("+s.Clean(string(c.Effect))+")")
 	}
-	lines := []string{line}
+	lines := append([]string{line}, below...)
 	for _, note := range s.Lines(c.Note) {
 		lines = append(lines, "    "+s.Paint(noteRole(note), note))
 	}
@@ -99,7 +107,7 @@ func (s Style) Change(c tasks.Change, pathWidth int) []string {
 // values is the glyph of a change and its old and new value.
 func (s Style) values(c tasks.Change) (glyph string, role Role, text string) {
 	switch {
-	case c.Effect == tasks.EffectReplace:
+	case effectRole(c.Effect) == Bad && c.Effect != tasks.EffectReboot:
 		glyph, role = "!", Bad
 	case c.From == "" && c.To != "":
 		glyph, role = "+", Added
@@ -128,7 +136,7 @@ func (s Style) value(v string) string {
 
 func effectRole(e tasks.Effect) Role {
 	switch e {
-	case tasks.EffectReplace, tasks.EffectReboot:
+	case tasks.EffectReplace, tasks.EffectDestroy, tasks.EffectRollback, tasks.EffectReboot:
 		return Bad
 	case tasks.EffectRestart, tasks.EffectPending:
 		return Change
