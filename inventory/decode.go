@@ -40,7 +40,7 @@ func (l *loader) decode(s section, spec validator) {
 		}
 		n = document.Merge(n, &document.Node{Kind: document.Object, Members: []document.Member{{Key: key, Value: value}}})
 	}
-	if err := tasks.UnmarshalStrict(n.JSON(), spec); err != nil {
+	if err := tasks.UnmarshalStrict(n.Plain(), spec); err != nil {
 		l.undecoded(s.node, s.what, err)
 		return
 	}

@@ -111,7 +111,7 @@ func (l *loader) host(inv *merged, h named, groups []string) *hostEntry {
 	l.found.Add(l.schemas.check("inventory#/$defs/settings", node, func(n *document.Node) bool { return sc.expanded[n] })...)
 	e := &hostEntry{Host: &Host{Name: h.name, Address: h.name, Groups: groups}, at: h.at, node: node, scope: sc}
 	var s settings
-	if err := tasks.UnmarshalStrict(node.JSON(), &s); err != nil {
+	if err := tasks.UnmarshalStrict(node.Plain(), &s); err != nil {
 		l.undecoded(node, "host "+h.name, err)
 		return e
 	}
@@ -229,7 +229,7 @@ func (l *loader) readSecrets(inv *merged) {
 	for _, m := range inv.secrets {
 		l.secretNames = append(l.secretNames, m.Key)
 		var s secrets.Source
-		if err := tasks.UnmarshalStrict(m.Value.JSON(), &s); err != nil {
+		if err := tasks.UnmarshalStrict(m.Value.Plain(), &s); err != nil {
 			l.undecoded(m.Value, "secret "+m.Key, err)
 			continue
 		}

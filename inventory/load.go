@@ -117,6 +117,10 @@ func (l *loader) accept(root *document.Node, schema string) *document.Node {
 		l.found.Add(d)
 		return nil
 	}
+	if d, swapped := l.schemas.swapped(root, schema); swapped {
+		l.found.Add(d)
+		return nil
+	}
 	l.found.Add(checkTexts(root)...)
 	l.found.Add(checkReferences(root)...)
 	l.found.Add(l.schemas.check(schema, root, func(n *document.Node) bool { return !hasRef(n) })...)

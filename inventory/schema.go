@@ -151,11 +151,17 @@ func (s schemaSet) explain(e *jsonschema.ValidationError, n *document.Node) diag
 		if chosen {
 			return badNames(n, k.Properties)
 		}
-		return unknownKeys(n, k.Properties, keys)
+		return unknownKeys(n, k.Properties, func(key string) string { return meant(e.SchemaURL, key, keys) })
 	case *kind.Required:
 		return diag.List{n.Fault("missing "+quoteList(k.Missing), "")}
 	}
 	summary, hint := inWords(e, n)
+	if at, err := s.compiler.Compile(e.SchemaURL); err == nil {
+		summary, hint = otherwise(at, e, n, summary, hint)
+	}
+	if n.Kind == document.String && strings.HasSuffix(e.SchemaURL, "#/$defs/mount_flags") {
+		hint = "storage_pool and storage_size_gb say where it lies and how large it is"
+	}
 	return diag.List{n.Fault(summary, hint)}
 }
 
@@ -235,18 +241,51 @@ func wrongType(n *document.Node, want []string) (summary, hint string) {
 	if n.Kind == document.Bool || n.Kind == document.Number || n.Kind == document.String && len(n.Text) < 60 {
 		summary = shown(n) + " " + summary
 	}
-	if n.Kind == document.Number && slices.Contains(want, "string") {
-		hint = "write it with quotes"
-	}
 	if n.Kind == document.String && len(want) > 0 {
 		if _, err := strconv.ParseFloat(n.Text, 64); err == nil && (want[0] == "integer" || want[0] == "number") {
 			hint = "write it without quotes"
 		}
-		if want[0] == "boolean" && strings.Contains("|true|false|yes|no|on|off|1|0|", "|"+strings.ToLower(n.Text)+"|") {
+		if want[0] == "boolean" && likeBool(n.Text) {
 			hint = "write true or false, without quotes"
 		}
 	}
 	return summary + ", not " + strings.Join(words, " or "), hint
+}
+
+func likeBool(text string) bool {
+	return strings.Contains("|true|false|yes|no|on|off|1|0|", "|"+strings.ToLower(text)+"|")
+}
+
+// otherwise is a better word for a value that would not do with quotes, or without them,
+// either: the one to write is named.
+func otherwise(at *jsonschema.Schema, e *jsonschema.ValidationError, n *document.Node, summary, hint string) (better, way string) {
+	if word := orWord(at); word != "" {
+		summary, hint = shown(n)+" is not allowed here", fmt.Sprintf("true, false or %q", word)
+		if likeBool(n.Text) {
+			hint = "write true or false, without quotes"
+		}
+		return summary, hint
+	}
+	wrong, ok := e.ErrorKind.(*kind.Type)
+	if !ok || n.Kind != document.Number || !slices.Contains(wrong.Want, "string") || slices.Contains(wrong.Want, "integer") {
+		return summary, hint
+	}
+	hint = "write it with quotes"
+	var invalid *jsonschema.ValidationError
+	if errors.As(at.Validate(n.Text), &invalid) {
+		text := *n
+		text.Kind = document.String
+		leaves(invalid, func(e *jsonschema.ValidationError) { _, hint = inWords(e, &text) })
+	}
+	return summary, hint
+}
+
+// orWord is the word that a key may have instead of true and false; empty for other keys.
+func orWord(at *jsonschema.Schema) string {
+	if at.Types == nil || at.Pattern == nil || !slices.Contains(at.Types.ToStrings(), "boolean") {
+		return ""
+	}
+	return strings.Trim(at.Pattern.String(), "^$")
 }
 
 // shown is a value as a message may quote it.

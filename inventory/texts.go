@@ -89,13 +89,13 @@ func plaintext(m *document.Member) diag.List {
 	return diag.List{n.Fault("a secret in plain text", hint)}
 }
 
-// unknownKeys reports keys that a schema does not know, with the nearest it does.
-func unknownKeys(n *document.Node, keys, known []string) diag.List {
+// unknownKeys reports keys that a schema does not know, with what may have been meant.
+func unknownKeys(n *document.Node, keys []string, meant func(key string) string) diag.List {
 	var out diag.List
 	for _, k := range keys {
 		for _, m := range n.Members {
 			if m.Key == k {
-				out.Add(document.At(m.KeyPos, m.Value.Path, fmt.Sprintf("unknown key %q", k), diag.DidYouMean(k, known)))
+				out.Add(document.At(m.KeyPos, m.Value.Path, fmt.Sprintf("unknown key %q", k), meant(k)))
 			}
 		}
 	}

@@ -10,6 +10,7 @@ package document
 import (
 	"bytes"
 	"encoding/json"
+	"math/big"
 	"strconv"
 	"strings"
 
@@ -154,7 +155,9 @@ func (n *Node) walk(key *Member, visit func(*Member, *Node)) {
 }
 
 // Any is the value as encoding/json has it, with numbers as json.Number.
-func (n *Node) Any() any {
+func (n *Node) Any() any { return n.value(func(number string) string { return number }) }
+
+func (n *Node) value(number func(string) string) any {
 	if n == nil {
 		return nil
 	}
@@ -162,31 +165,45 @@ func (n *Node) Any() any {
 	case Bool:
 		return n.True
 	case Number:
-		return json.Number(n.Text)
+		return json.Number(number(n.Text))
 	case String:
 		return n.Text
 	case List:
 		out := make([]any, len(n.Items))
 		for i, item := range n.Items {
-			out[i] = item.Any()
+			out[i] = item.value(number)
 		}
 		return out
 	case Object:
 		out := make(map[string]any, len(n.Members))
 		for _, m := range n.Members {
-			out[m.Key] = m.Value.Any()
+			out[m.Key] = m.Value.value(number)
 		}
 		return out
 	}
 	return nil
 }
 
-// JSON is the value in standard JSON.
-func (n *Node) JSON() json.RawMessage {
+// JSON is the value in standard JSON, with numbers as they were written.
+func (n *Node) JSON() json.RawMessage { return encode(n.Any()) }
+
+// Plain is the value in JSON that Go decodes into what a schema calls integers, which are
+// also those that are written 1e1 and 10.0.
+func (n *Node) Plain() json.RawMessage { return encode(n.value(digits)) }
+
+// digits writes a whole number without a point and an exponent.
+func digits(number string) string {
+	if r, ok := new(big.Rat).SetString(number); ok && r.IsInt() {
+		return r.Num().String()
+	}
+	return number
+}
+
+func encode(v any) json.RawMessage {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	if err := e.Encode(n.Any()); err != nil {
+	if err := e.Encode(v); err != nil {
 		// Any returns only what encodes; a json.Number was checked when it was read.
 		panic("encode document: " + err.Error())
 	}

@@ -102,16 +102,24 @@ func (p *jsonParser) literal(n *Node, l hujson.Literal) {
 	case '0':
 		n.Kind, n.Text = Number, string(l)
 		if !plausibleNumber(n.Text) {
-			p.found.Add(n.Fault("the number is too large", ""))
+			p.found.Add(n.Fault("the number is too large, or too close to 0", ""))
 			n.Text = "0"
 		}
 	}
 }
 
+// maxExponent is the largest power of ten that a number may be written with.
+const maxExponent = 40
+
 // plausibleNumber refuses numbers that no setting needs and whose exact form would
-// take gigabytes, such as 1e999999999.
+// take gigabytes, such as 1e999999999 and 1e-999999999.
 func plausibleNumber(text string) bool {
 	f, err := strconv.ParseFloat(text, 64)
+	if i := strings.IndexAny(text, "eE"); i >= 0 {
+		if n, err := strconv.Atoi(text[i+1:]); err != nil || n > maxExponent || n < -maxExponent {
+			return false
+		}
+	}
 	return err == nil && json.Valid([]byte(text)) && len(text) <= 40 && f < 1e18 && f > -1e18
 }
 

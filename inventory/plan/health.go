@@ -22,7 +22,8 @@ func (b *builder) containerHealth(c *inventory.Container) {
 	for i := range c.HealthChecks {
 		spec, id := inside(c.Spec.CTID, c.HealthChecks[i].Spec)
 		b.add(health.Name, id, "lxc_configs", &spec, needs, append([]string{"health_checks"}, containerTags(&c.Spec)...))
-		b.steps[len(b.steps)-1].TimeoutS = spec.LimitS()
+		step := &b.steps[len(b.steps)-1]
+		step.TimeoutS, step.Asks = spec.LimitS(), true
 	}
 }
 

@@ -43,6 +43,9 @@ func TestAContainerIsAskedInsideAndLast(t *testing.T) {
 	if !slices.Equal(web.Needs, []string{"lxc:900", "firewall:900"}) || web.TimeoutS != 82 {
 		t.Errorf("%+v", web)
 	}
+	if !p.Steps[len(p.Steps)-1].Asks {
+		t.Error("a container whose change was refused would not be asked")
+	}
 	for _, tag := range []string{"health_checks", "ct900", "prod", "lxc_configs", "health"} {
 		if !slices.Contains(web.Tags, tag) {
 			t.Errorf("tags %q lack %s", web.Tags, tag)

@@ -19,7 +19,8 @@ import (
 
 // The files that the lab writes into its folder.
 const (
-	// InventoryFile lists the hosts. It is written anew when a port has changed.
+	// InventoryFile lists the hosts. It is written anew when a port has changed, as long
+	// as it begins as the lab has written it.
 	InventoryFile = "hosts.yaml"
 	// HypervisorFile and LXCFile say what is wanted. They are written once, and then
 	// belong to the user.
@@ -53,11 +54,11 @@ func claim(dir string) (*os.File, error) {
 type keys struct{ user, host ssh.Signer }
 
 func loadKeys(dir string) (keys, error) {
-	user, err := loadKey(filepath.Join(dir, KeyFile), "phoenix-lab")
+	user, err := loadKey(filepath.Join(dir, KeyFile), keyComment)
 	if err != nil {
 		return keys{}, err
 	}
-	host, err := loadKey(filepath.Join(dir, hostKeyFile), "phoenix-lab-host")
+	host, err := loadKey(filepath.Join(dir, hostKeyFile), hostKeyComment)
 	return keys{user, host}, err
 }
 
@@ -148,8 +149,15 @@ func (l *Lab) writeFiles(k keys, before map[string]int) error {
 		{LXCFile, l.containers(), false},
 	} {
 		path := filepath.Join(l.dir, f.name)
-		if _, err := os.Lstat(path); err == nil && !f.always {
+		old, err := os.ReadFile(path)
+		switch {
+		case err == nil && !f.always:
 			continue
+		case err == nil && f.name == InventoryFile && !writtenByLab(old):
+			// The user's own, which fitted until a port was taken.
+			return notTheLabs(l.dir, f.name)
+		case err != nil && !errors.Is(err, fs.ErrNotExist):
+			return err
 		}
 		if err := os.WriteFile(path, []byte(f.text), 0o644); err != nil {
 			return err
@@ -161,7 +169,7 @@ func (l *Lab) writeFiles(k keys, before map[string]int) error {
 // inventory is hosts.yaml.
 func (l *Lab) inventory(hostKey string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, `# The lab's hosts. Written by phoenix lab, and again whenever a port has changed.
+	fmt.Fprintf(&b, inventoryHead+` Written by phoenix lab, and again whenever a port has changed.
 version: 1
 defaults:
   user: root
@@ -172,12 +180,9 @@ defaults:
   lxc: %s
 hosts:
 `, KeyFile, hostKey, HypervisorFile, LXCFile)
+	share := l.share()
 	for i, h := range l.Hosts {
-		containers := fmt.Sprintf("[%d]", firstCTID+i)
-		if len(l.Hosts) == 1 {
-			containers = "all" // the file may be the user's own, with other numbers
-		}
-		fmt.Fprintf(&b, "  %s: { port: %d, containers: %s }\n", h.Name, h.Addr.Port, containers)
+		fmt.Fprintf(&b, "  %s: { port: %d, containers: %s }\n", h.Name, h.Addr.Port, share[i])
 	}
 	return b.String()
 }
@@ -205,7 +210,7 @@ const hypervisorConfig = `{
 func (l *Lab) containers() string {
 	var b strings.Builder
 	b.WriteString(`{
-  // One container on each host of the lab.
+  ` + containersHead + `
   "version": 1,
   "defaults": {
     "template": "debian-12-standard",

@@ -115,6 +115,9 @@ func Start(ctx context.Context, o Options) (*Lab, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start lab: %w", err)
 	}
+	if err := refuseForeign(dir); err != nil {
+		return nil, fmt.Errorf("start lab: %w", err)
+	}
 	if err := os.MkdirAll(filepath.Join(dir, "hosts"), 0o755); err != nil {
 		return nil, fmt.Errorf("start lab: %w", err)
 	}
