@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
@@ -126,11 +128,29 @@ func (p *program) usage(parsed *kong.Context, err error) int {
 	}
 	fmt.Fprintf(p.stderr, "phoenix: %v\n", err)
 	if parsed != nil && parsed.Command() != "" {
+		if hint := instead(commandName(parsed), err.Error()); hint != "" {
+			fmt.Fprintf(p.stderr, "hint: %s\n", hint)
+		}
 		fmt.Fprintf(p.stderr, "hint: phoenix %s --help\n", commandName(parsed))
 	} else {
 		fmt.Fprintln(p.stderr, "hint: phoenix --help")
 	}
 	return exitUsage
+}
+
+// instead is what to type where a command line shows what was meant.
+func instead(command, fault string) string {
+	word, unexpected := strings.CutPrefix(fault, "unexpected argument ")
+	switch {
+	case unexpected && (command == "run" || command == "check"):
+		if _, err := strconv.Atoi(word); err == nil {
+			return fmt.Sprintf("phoenix %s --tags ct%s takes that container only", command, word)
+		}
+		return "--limit takes hosts, --tags steps and containers: --tags ct900"
+	case command == "rollback" && strings.Contains(fault, `"<snapshot>"`):
+		return "phoenix snapshot list shows the snapshots that there are"
+	}
+	return ""
 }
 
 // commandName is the words of the command without its arguments.

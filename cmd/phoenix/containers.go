@@ -2,7 +2,9 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,7 +17,7 @@ import (
 // named are the containers of commands that change what they do: which ones is always
 // said.
 type named struct {
-	CTID []string `arg:"" optional:"" help:"Containers, by number or by name."`
+	CTID []string `arg:"" optional:"" help:"Containers, by number, range (900-910) or name."`
 }
 
 // check refuses a choice that says nothing, or two things.
@@ -77,6 +79,10 @@ func everyContainer(hosts []*inventory.Host) []chosen {
 // chooseContainers finds each container that is named, and its host.
 func chooseContainers(all, hosts []*inventory.Host, words []string) ([]chosen, error) {
 	var out []chosen
+	words, err := expand(hosts, words)
+	if err != nil {
+		return nil, err
+	}
 	for _, word := range words {
 		c, err := chooseContainer(all, hosts, word)
 		if err != nil {
@@ -88,6 +94,38 @@ func chooseContainers(all, hosts []*inventory.Host, words []string) ([]chosen, e
 		out = append(out, c)
 	}
 	return out, nil
+}
+
+// expand takes words apart as an inventory has them: "900-910,920" is those containers of the
+// selected hosts that have these numbers. In a range, some may be missing.
+func expand(hosts []*inventory.Host, words []string) ([]string, error) {
+	if len(words) == 0 {
+		return nil, nil
+	}
+	form := regexp.MustCompile(`^([0-9]+)(?:-([0-9]+))?$`)
+	var out []string
+	for _, part := range strings.Split(strings.Join(words, ","), ",") {
+		m := form.FindStringSubmatch(part)
+		if m == nil || m[2] == "" {
+			out = append(out, part)
+			continue
+		}
+		from, errFrom := strconv.Atoi(m[1])
+		to, errTo := strconv.Atoi(m[2])
+		if errors.Join(errFrom, errTo) != nil {
+			return nil, &usageError{fmt.Sprintf(noCTID, part)}
+		}
+		found := false
+		for _, c := range everyContainer(hosts) {
+			if id := strconv.Itoa(c.ctid); c.ctid >= from && c.ctid <= to && !slices.Contains(out, id) {
+				found, out = true, append(out, id)
+			}
+		}
+		if !found {
+			return nil, &usageError{fmt.Sprintf("no container of the selected hosts has a number from %d to %d", from, to)}
+		}
+	}
+	return out, checkWords(out)
 }
 
 func chooseContainer(all, hosts []*inventory.Host, word string) (chosen, error) {

@@ -25,6 +25,30 @@ func checkCTID(word string) (canonical string, err error) {
 	return strconv.Itoa(n), nil
 }
 
+const noCTID = "%q is no CTID, which is a number such as 100"
+
+// flagCTID is a CTID in a flag, which a name cannot stand for: what it agrees to is said
+// without doubt.
+type flagCTID int
+
+// UnmarshalText is called by kong.
+func (n *flagCTID) UnmarshalText(text []byte) error {
+	id, err := strconv.Atoi(string(text))
+	if err != nil {
+		return fmt.Errorf(noCTID, text)
+	}
+	*n = flagCTID(id)
+	return nil
+}
+
+func ctids(list []flagCTID) []int {
+	var out []int
+	for _, n := range list {
+		out = append(out, int(n))
+	}
+	return out
+}
+
 // ctid reads the number of a container. Names are not unique over clusters, so they
 // only lead to the number, which is what has to be given.
 func ctid(all []*inventory.Host, word string) (int, error) {
@@ -40,7 +64,7 @@ func ctid(all []*inventory.Host, word string) (int, error) {
 			}
 		}
 	}
-	text := fmt.Sprintf("%q is no CTID, which is a number such as 100", word)
+	text := fmt.Sprintf(noCTID, word)
 	if len(found) > 0 {
 		text = fmt.Sprintf("%q is a name, and a CTID is wanted: %s is container %s", word, word, strings.Join(found, " and "))
 	}

@@ -14,10 +14,10 @@ import (
 
 // destroyCmd is `phoenix destroy`.
 type destroyCmd struct {
-	CTID         []string `arg:"" help:"Containers to destroy, by number."`
-	AllowDestroy []int    `placeholder:"CTID" help:"Destroy this container without asking for its name. May be repeated."`
-	Reach        reach    `embed:""`
-	Out          output   `embed:""`
+	CTID         []string   `arg:"" help:"Containers to destroy, by number."`
+	AllowDestroy []flagCTID `placeholder:"CTID" help:"Destroy this container without asking for its name. May be repeated."`
+	Reach        reach      `embed:""`
+	Out          output     `embed:""`
 }
 
 // doomed is one container and the host that it is on.
@@ -44,7 +44,10 @@ func (c *destroyCmd) Run(p *program, g *cli) error {
 		return err
 	}
 	for _, d := range list {
-		if err := p.agree(ctx, d, c.AllowDestroy); err != nil {
+		for _, line := range dependants(d, list) {
+			p.warn(line + ", which is to be destroyed")
+		}
+		if err := p.agree(ctx, d, ctids(c.AllowDestroy)); err != nil {
 			return err
 		}
 	}
@@ -124,6 +127,25 @@ func carrying(hosts []*inventory.Host, ctid int) []*inventory.Host {
 		}
 	}
 	return found
+}
+
+// dependants says of each container that stays what it loses.
+func dependants(d doomed, list []doomed) []string {
+	var out []string
+	clones := d.host.ClonesOf(d.ctid)
+	for _, c := range d.host.Containers {
+		id := c.Spec.CTID
+		if c.Spec.State == lxc.StateAbsent || slices.ContainsFunc(list, func(o doomed) bool { return o.host == d.host && o.ctid == id }) {
+			continue
+		}
+		if slices.Contains(clones, id) {
+			out = append(out, fmt.Sprintf("container %d is a clone of %d", id, d.ctid))
+		}
+		if slices.Contains(c.Spec.DependsOn, d.ctid) {
+			out = append(out, fmt.Sprintf("container %d depends on %d", id, d.ctid))
+		}
+	}
+	return out
 }
 
 // agree has the operator type the container's name, unless a flag names it.

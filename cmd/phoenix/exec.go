@@ -32,6 +32,9 @@ func (c *execCmd) Run(p *program, g *cli) error {
 	if len(argv) == 0 {
 		return &usageError{"no command to run: phoenix exec -- uptime"}
 	}
+	if len(argv) == 1 && strings.ContainsAny(argv[0], " \t") && !strings.HasPrefix(argv[0], "/") {
+		return &usageError{fmt.Sprintf("no program is called %q, and there is no shell: phoenix exec -- sh -c '%s'", argv[0], strings.ReplaceAll(argv[0], "'", `'\''`))}
+	}
 	spec := &exec.Spec{Argv: argv}
 	q := question{
 		request: request{command: "exec", mode: tasks.ModeRun, reach: &c.Reach, output: c.Out, live: newExecSink(p, g)},

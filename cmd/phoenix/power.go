@@ -90,7 +90,7 @@ func (c *restartCmd) Run(p *program, g *cli) error {
 
 // upCmd is `phoenix up`.
 type upCmd struct {
-	CTID  []string  `arg:"" optional:"" help:"Only these containers, by number or by name, and what they depend on."`
+	CTID  []string  `arg:"" optional:"" help:"Only these containers, by number, range (900-910) or name, and what they depend on."`
 	Ready readiness `embed:""`
 	Reach reach     `embed:""`
 	Out   output    `embed:""`
@@ -165,7 +165,10 @@ func (r powerRequest) choose(all, hosts []*inventory.Host) ([]chosen, error) {
 func withNeeded(list, all []chosen) ([]chosen, error) {
 	for i := 0; i < len(list); i++ {
 		c := list[i]
-		if !c.runs() {
+		switch {
+		case c.template():
+			return nil, &usageError{fmt.Sprintf("container %d is a template, which cannot run; make a clone of it", c.ctid)}
+		case !c.runs():
 			return nil, &usageError{fmt.Sprintf("container %d is not to run by its configuration; phoenix start %d starts it all the same", c.ctid, c.ctid)}
 		}
 		for _, other := range all {

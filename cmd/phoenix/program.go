@@ -99,6 +99,23 @@ func (p *program) size() (columns, rows int) {
 	return columns, rows
 }
 
+// columns is how wide the terminal of standard output is; 0 where it cannot be told.
+func (p *program) columns() int {
+	out, _ := p.stdout.(*checked)
+	if out == nil {
+		return 0
+	}
+	f, ok := out.Writer.(*os.File)
+	if !ok {
+		return 0
+	}
+	columns, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return columns
+}
+
 // checked remembers the first error of writing, so that data which did not arrive
 // is never a success.
 type checked struct {

@@ -143,6 +143,12 @@ func (r request) repeated(g *cli) []string {
 			args = append(args, flag, strings.Join(tags, ","))
 		}
 	}
+	if r.reach.KnownHosts != "" {
+		args = append(args, "--known-hosts", r.reach.KnownHosts)
+	}
+	for _, i := range r.reach.Identity {
+		args = append(args, "--identity", i)
+	}
 	if !r.dryRun {
 		return args
 	}
@@ -305,6 +311,9 @@ func (rec *recording) write(r report.Report) error {
 		}
 		terminal := s.File == "" && rec.p.stdoutTTY
 		o := render.Options{Style: rec.p.style(rec.g, terminal), Verbosity: rec.g.verbosity()}
+		if terminal {
+			o.Columns = rec.p.columns()
+		}
 		if s.Format == render.FormatText && rec.table != nil && o.Verbosity < term.Steps {
 			faults = append(faults, rec.table(s.w, r, o.Style))
 			continue

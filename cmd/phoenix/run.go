@@ -19,14 +19,14 @@ import (
 
 // runCmd is `phoenix run`.
 type runCmd struct {
-	DryRun       bool      `help:"Only report what would be changed; the same as check, in the words of a run."`
-	NoRestart    bool      `help:"Restart no container; what needs it stays pending."`
-	AllowDestroy []int     `placeholder:"CTID" help:"Containers that may be destroyed or replaced, without being asked."`
-	AllowReboot  bool      `help:"Reboot the hosts that need it, wait for them, and go on."`
-	AllowWipe    []string  `placeholder:"DISK" help:"Disks, as /dev/disk/by-id/…, whose content may be lost to a new pool."`
-	Selection    selection `embed:""`
-	Reach        reach     `embed:""`
-	Out          output    `embed:""`
+	DryRun       bool       `help:"Only report what would be changed; the same as check, in the words of a run."`
+	NoRestart    bool       `help:"Restart no container; what needs it stays pending."`
+	AllowDestroy []flagCTID `placeholder:"CTID" help:"Containers that may be destroyed or replaced, without being asked."`
+	AllowReboot  bool       `help:"Reboot the hosts that need it, wait for them, and go on."`
+	AllowWipe    []string   `placeholder:"DISK" help:"Disks, as /dev/disk/by-id/…, whose content may be lost to a new pool."`
+	Selection    selection  `embed:""`
+	Reach        reach      `embed:""`
+	Out          output     `embed:""`
 }
 
 // Run is called by kong.
@@ -42,7 +42,7 @@ func (c *runCmd) Run(p *program, g *cli) error {
 	}
 	return p.converge(g, request{
 		command: "run", mode: mode, dryRun: c.DryRun, asks: !c.DryRun, selection: c.Selection, reach: &c.Reach, output: c.Out,
-		consent: tasks.Consent{Destroy: c.AllowDestroy, Restart: !c.NoRestart, Reboot: c.AllowReboot, Wipe: c.AllowWipe},
+		consent: tasks.Consent{Destroy: ctids(c.AllowDestroy), Restart: !c.NoRestart, Reboot: c.AllowReboot, Wipe: c.AllowWipe},
 	})
 }
 
@@ -88,7 +88,11 @@ type request struct {
 // converge plans every selected host from its configuration and carries it out.
 func (p *program) converge(g *cli, r request) error {
 	ctx := context.Background()
-	fleet, hosts, err := p.selected(ctx, g)
+	fleet, err := p.loadTelling(ctx, g, true)
+	if err != nil {
+		return err
+	}
+	fleet, hosts, err := p.among(fleet, g)
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,21 @@ import (
 // load reads and validates the inventory and every configuration. Its faults are
 // told here; then the error is only the exit code.
 func (p *program) load(ctx context.Context, g *cli) (*inventory.Fleet, error) {
+	return p.loadTelling(ctx, g, false)
+}
+
+// loadTelling is load. Warnings stop nothing, and most commands are about something else:
+// only where detailed is set they are told in full.
+func (p *program) loadTelling(ctx context.Context, g *cli, detailed bool) (*inventory.Fleet, error) {
 	fleet, found := p.read(ctx, g)
+	if n := len(found.Warnings()); n > 0 && !found.HasErrors() && (!detailed || g.Quiet) {
+		them := "them"
+		if n == 1 {
+			them = "it"
+		}
+		fmt.Fprintf(p.stderr, "phoenix: %s: phoenix validate shows %s\n", found.Counts(), them)
+		return fleet, nil
+	}
 	if err := found.Render(p.stderr, p.faultStyle(g)); err != nil {
 		return nil, err
 	}
@@ -72,6 +86,11 @@ func (p *program) selected(ctx context.Context, g *cli) (*inventory.Fleet, []*in
 	if err != nil {
 		return nil, nil, err
 	}
+	return p.among(fleet, g)
+}
+
+// among picks the hosts of --limit.
+func (p *program) among(fleet *inventory.Fleet, g *cli) (*inventory.Fleet, []*inventory.Host, error) {
 	hosts, err := fleet.Select(g.Limit)
 	if err != nil {
 		fmt.Fprintf(p.stderr, "phoenix: %v; nothing was contacted\n", err)

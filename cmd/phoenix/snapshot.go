@@ -189,12 +189,12 @@ func (n *nothingToDo) tell(stream *report.Stream) {
 
 // rollbackCmd is `phoenix rollback`.
 type rollbackCmd struct {
-	CTID          string   `arg:"" help:"Container, by number or by name."`
-	Snapshot      string   `arg:"" help:"Snapshot that it goes back to."`
-	AllowRollback []int    `placeholder:"CTID" help:"Roll back this container without asking for its name. May be repeated."`
-	Stop          stopping `embed:""`
-	Reach         reach    `embed:""`
-	Out           output   `embed:""`
+	CTID          string     `arg:"" help:"Container, by number or by name."`
+	Snapshot      string     `arg:"" help:"Snapshot that it goes back to."`
+	AllowRollback []flagCTID `placeholder:"CTID" help:"Roll back this container without asking for its name. May be repeated."`
+	Stop          stopping   `embed:""`
+	Reach         reach      `embed:""`
+	Out           output     `embed:""`
 }
 
 // Run is called by kong.
@@ -215,7 +215,7 @@ func (c *rollbackCmd) Run(p *program, g *cli) error {
 	if err != nil {
 		return err
 	}
-	if err := p.agreeRollback(ctx, one, c.Snapshot, c.AllowRollback); err != nil {
+	if err := p.agreeRollback(ctx, one, c.Snapshot, ctids(c.AllowRollback)); err != nil {
 		return err
 	}
 	spec.CTID = one.ctid
@@ -245,7 +245,7 @@ func (p *program) agreeRollback(ctx context.Context, c chosen, to string, allowe
 
 // snapshotListCmd is `phoenix snapshot list`.
 type snapshotListCmd struct {
-	CTID  []string `arg:"" optional:"" help:"Only these containers, by number or by name; all by default."`
+	CTID  []string `arg:"" optional:"" help:"Only these containers, by number, range (900-910) or name; all by default."`
 	Reach reach    `embed:""`
 	Out   output   `embed:""`
 }

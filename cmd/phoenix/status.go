@@ -10,7 +10,6 @@ import (
 
 	"phoenix/inventory"
 	"phoenix/tasks"
-	"phoenix/tasks/guest"
 	doing "phoenix/tasks/kind/status"
 	"phoenix/tasks/report"
 	"phoenix/tasks/report/term"
@@ -18,7 +17,7 @@ import (
 
 // statusCmd is `phoenix status`.
 type statusCmd struct {
-	CTID  []string `arg:"" optional:"" help:"Only these containers, by number or by name; all by default."`
+	CTID  []string `arg:"" optional:"" help:"Only these containers, by number, range (900-910) or name; all by default."`
 	Reach reach    `embed:""`
 	Out   output   `embed:""`
 }
@@ -178,14 +177,14 @@ func inMemory(n int64) string {
 
 // snapshotTable writes a line per snapshot, each container's oldest first.
 func snapshotTable(w io.Writer, r report.Report, s term.Style) error {
-	return containerTable(w, r, s, "HOST\tCTID\tNAME\tSNAPSHOT\tTAKEN\tDESCRIPTION", func(host string, c doing.Container) []string {
+	return containerTable(w, r, s, "HOST\tCTID\tNAME\tSNAPSHOT\tTAKEN (UTC)\tDESCRIPTION", func(host string, c doing.Container) []string {
 		var lines []string
 		for _, snap := range c.Snapshots {
 			taken, text, name := "?", "-", snap.Name
 			if !snap.Taken.IsZero() {
-				taken = snap.Taken.Format(guest.TimeFormat)
+				taken = snap.Taken.UTC().Format("2006-01-02 15:04")
 			}
-			if first, _, _ := strings.Cut(snap.Description, "\n"); first != "" {
+			if first, _, _ := strings.Cut(snap.Description, "\n"); first != "" && !phoenixOwn(snap) {
 				text = first
 			}
 			if snap.Incomplete {
@@ -195,4 +194,9 @@ func snapshotTable(w io.Writer, r report.Report, s term.Style) error {
 		}
 		return lines
 	})
+}
+
+// phoenixOwn tells whether a snapshot's description says no more than its name does.
+func phoenixOwn(snap doing.Snapshot) bool {
+	return strings.HasPrefix(snap.Name, "phoenix-") && strings.HasPrefix(snap.Description, "taken by phoenix (")
 }
