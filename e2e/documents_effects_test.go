@@ -47,7 +47,9 @@ func TestEffectsInTheTablesAreThoseOfACheck(t *testing.T) {
 	write("before.json", effectsBefore)
 	write("after.json", effectsAfter)
 	write("script", `cp ../before.json phoenix_lxc_configs.json
-mkdir -p hosts/pve1/dev && touch hosts/pve1/dev/fuse
+mkdir -p hosts/pve1/dev hosts/pve1/var/lib/vz/snippets && touch hosts/pve1/dev/fuse
+echo '#!/bin/sh' >hosts/pve1/var/lib/vz/snippets/hook.sh && chmod +x hosts/pve1/var/lib/vz/snippets/hook.sh
+sed -i '/^dir: local$/,/^$/s/content .*/&,rootdir/' hosts/pve1/etc/pve/storage.cfg
 phoenix run -q --tags lxc,template -o text=/dev/stderr || exit 9
 cp ../after.json phoenix_lxc_configs.json
 exec phoenix check -q --tags lxc -o json

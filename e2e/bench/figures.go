@@ -69,7 +69,7 @@ func (b bench) cost(ctx context.Context) error {
 	cpu := median(sorted(list, func(s sample) time.Duration { return s.cpu })) / time.Duration(n)
 	fmt.Printf("\nworkstation, per host of %d\n", n)
 	fmt.Printf("  peak memory  %6d KiB   %s\n", memory, verdict(float64(memory), targetMemoryKB))
-	fmt.Printf("  processor    %6.2f ms    %s\n", float64(cpu)/1e6, verdict(cpu.Seconds(), targetCPU.Seconds()))
+	fmt.Printf("  processor    %6.2f ms    %s\n", float64(cpu)/1e6, verdict(float64(cpu)/1e6, float64(targetCPU)/1e6))
 	return nil
 }
 

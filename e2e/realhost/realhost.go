@@ -194,6 +194,7 @@ mkdir -p root/.ssh etc/phoenix-e2e
 chmod 0700 root root/.ssh
 chown 0:0 root root/.ssh
 rm -f root/.bashrc root/.profile root/.bash_profile
+rm -f etc/sysctl.d/30-lxc-inotify.conf # of Debian's lxc, which a Proxmox host does not have
 cp "$dir/../id_ed25519.pub" root/.ssh/authorized_keys
 chmod 0600 root/.ssh/authorized_keys
 cp "$dir/ssh_host_ed25519_key" "$dir/sshd_config" etc/phoenix-e2e/
