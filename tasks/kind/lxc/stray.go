@@ -84,15 +84,26 @@ func (t *task) strayFindings(f *found, out []finding) []finding {
 
 func under(path, at string) bool { return path == at || strings.HasPrefix(path, at+".") }
 
-// tellStrays logs the lines that nothing wants, or that may be Proxmox's own. They stay
-// where they are.
-func (t *task) tellStrays(ctx context.Context, f *found) {
+// Data is what a check has to say of a container beside its differences; nothing where
+// there is nothing to say.
+type Data struct {
+	Notes []string `json:"notes"`
+}
+
+// tellStrays names the lines that nothing wants, or that may be Proxmox's own. They stay
+// where they are, and are no difference: they have no effect.
+func (t *task) tellStrays(ctx context.Context, f *found) error {
+	var d Data
 	for _, x := range f.conf.Strays() {
 		if x.Doubt || t.spec.strayPath(x.RawOption) == "" {
-			tasks.Logf(ctx, "container %d: %q stands in snapshot %s behind what Proxmox writes there; if another tool wrote it for the container, it has no effect; it is left there",
-				t.spec.CTID, x, x.Snapshot)
+			d.Notes = append(d.Notes, fmt.Sprintf("%q stands in snapshot %s behind what Proxmox writes there; if another tool wrote it for the container, it has no effect; it is left there",
+				x, x.Snapshot))
 		}
 	}
+	if d.Notes == nil {
+		return nil
+	}
+	return tasks.SetData(ctx, d)
 }
 
 // strays takes wanted lines out of the snapshot, before anything else is sent: with

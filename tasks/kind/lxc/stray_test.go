@@ -128,3 +128,17 @@ func TestAChangeByHandInASnapshotTakesNothingOutOfIt(t *testing.T) {
 		}
 	}
 }
+
+func TestLinesThatNothingWantsAreToldAndLeft(t *testing.T) {
+	m := newGuest(t, spec(""))
+	m.sh(t, "pct snapshot 900 gold")
+	taskstest.Put(t, m.sim.Host(), "/etc/pve/lxc/900.conf", m.conf(t)+"mp0: /srv,mp=/srv\n")
+	before := m.conf(t)
+	res := m.check(t, spec(""))
+	if want := `{"notes":["\"mp0: /srv,mp=/srv\" stands in snapshot gold behind what Proxmox writes there`; res.Status != tasks.StatusOK || !strings.HasPrefix(string(res.Data), want) {
+		t.Errorf("%+v: %s", res, res.Data)
+	}
+	if wantStatus(t, m.apply(t, spec(""), tasks.Consent{}), tasks.StatusOK); m.conf(t) != before {
+		t.Errorf("changed to\n%s", m.conf(t))
+	}
+}

@@ -51,7 +51,9 @@ func (t *task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 	if err := t.findGroups(ctx, h, f); err != nil && !t.failed {
 		return nil, err
 	}
-	t.tellStrays(ctx, f)
+	if err := t.tellStrays(ctx, f); err != nil {
+		return nil, err
+	}
 	found, err := t.findings(h, f)
 	if err != nil {
 		return nil, err

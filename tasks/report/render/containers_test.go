@@ -85,3 +85,11 @@ func TestContainersOfManyHostsAreAddedUp(t *testing.T) {
 		t.Errorf("%d lines with -v", n)
 	}
 }
+
+func TestNotesOfAStepHaveALineEach(t *testing.T) {
+	x := text{}
+	got := x.data([]byte(`{"notes":["a\u001b[2J line","another"]}`))
+	if len(got) != 2 || got[1] != "    note: another" || strings.Contains(got[0], "\x1b") {
+		t.Errorf("%q", got)
+	}
+}

@@ -17,8 +17,13 @@ type ran struct {
 	Code   *int    `json:"code"`
 }
 
-// data shows what a step was asked to find out: the output of a program as it is,
-// anything else as indented JSON.
+// notes is the data of a step that has something to say that is no difference.
+type notes struct {
+	Notes []string `json:"notes"`
+}
+
+// data shows what a step was asked to find out: the output of a program as it is, notes
+// a line each, anything else as indented JSON.
 func (t *text) data(raw json.RawMessage) []string {
 	if len(raw) == 0 {
 		return nil
@@ -26,6 +31,14 @@ func (t *text) data(raw json.RawMessage) []string {
 	var out ran
 	if err := tasks.UnmarshalStrict(raw, &out); err == nil && (out.Stdout != nil || out.Code != nil) {
 		return t.output(out)
+	}
+	var said notes
+	if err := tasks.UnmarshalStrict(raw, &said); err == nil && said.Notes != nil {
+		var lines []string
+		for _, n := range said.Notes {
+			lines = append(lines, "    "+t.s.Paint(term.Change, "note: ")+t.s.Clean(n))
+		}
+		return lines
 	}
 	var b bytes.Buffer
 	if err := json.Indent(&b, raw, "", "  "); err != nil {
