@@ -59,7 +59,7 @@ const (
 // cannot is why a run would fail over one of the changes; empty where nothing tells.
 func (d Diff) cannot() string {
 	for _, c := range d {
-		for l := range strings.Lines(c.Note) {
+		for _, l := range Lines(c.Note) {
 			if why, ok := strings.CutPrefix(l, NoteCannot); ok {
 				return c.Path + " " + c.To + ": " + strings.TrimSpace(why)
 			}
@@ -70,7 +70,7 @@ func (d Diff) cannot() string {
 
 // Held tells whether a run that agrees to nothing would leave the change as it is.
 func (c Change) Held() bool {
-	for l := range strings.Lines(c.Note) {
+	for _, l := range Lines(c.Note) {
 		if strings.HasPrefix(l, noteRefused) || strings.HasPrefix(l, NoteNoRestart) || strings.HasPrefix(l, NoteNoReboot) || strings.HasPrefix(l, NoteByHand) {
 			return true
 		}
@@ -87,7 +87,7 @@ func (c Change) waits() bool { return c.Effect == EffectPending || c.Effect == E
 // Reasons is the note without the lines that say that a run would refuse the change.
 func (c Change) Reasons() string {
 	var out []string
-	for l := range strings.Lines(c.Note) {
+	for _, l := range Lines(c.Note) {
 		if !strings.HasPrefix(l, noteRefused) {
 			out = append(out, strings.TrimSuffix(l, "\n"))
 		}

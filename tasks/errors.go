@@ -96,3 +96,19 @@ func asRefused(err error) (*RefusedError, bool) {
 	ok := errors.As(err, &r)
 	return r, ok
 }
+
+// AwayError says that a container cannot be looked into, because it does not run.
+type AwayError struct {
+	CTID int
+	// Absent tells that there is no such container.
+	Absent bool
+	// Receipt is what was last made inside, if that was noted; see Inside.
+	Receipt string
+}
+
+func (e *AwayError) Error() string {
+	if e.Absent {
+		return fmt.Sprintf("container %d is not there", e.CTID)
+	}
+	return fmt.Sprintf("container %d is stopped", e.CTID)
+}

@@ -54,7 +54,9 @@ type Result struct {
 	Remaining Diff `json:"remaining,omitempty"`
 	// Allow lists the consents that the step lacks for what remains.
 	Allow []Allow `json:"allow,omitempty"`
-	// Data is what the step was asked to find out; only facts, status, bootcheck and exec have it.
+	// Warnings are what somebody should look at, however the step ended: no run changes it.
+	Warnings []string `json:"warnings,omitempty"`
+	// Data is what the step was asked to find out; only facts, gpus, status, bootcheck and exec have it.
 	Data json.RawMessage `json:"data,omitempty"`
 	// DurationMS is the time the step took, in milliseconds.
 	DurationMS int64 `json:"duration_ms"`
@@ -117,7 +119,8 @@ type Started struct {
 
 // Log is one line of text, at most 8 KiB.
 type Log struct {
-	// Stream is "stdout", "stderr" (of a program) or "task".
+	// Stream is "stdout", "stderr" (of a program), "task", or "quiet" for what is said
+	// because the step says nothing.
 	Stream string `json:"stream"`
 	Text   string `json:"text"`
 }
@@ -161,8 +164,18 @@ type Scope struct {
 	// Earlier are all steps before this one that would change: what is not there yet,
 	// they may bring.
 	Earlier []string
+	// Changed are the steps that this one needs and that have changed something.
+	Changed []string
+	// CTID is the container that the step is taken in; 0 on the machine itself. Machine is
+	// the machine that the container is on, which a Check cannot change either.
+	CTID    int
+	Machine Host
 	// Log receives lines of text; nil drops them.
 	Log func(Log)
+	// Warn receives what goes into the Warnings of the result; nil drops it.
+	Warn func(text string)
+	// Running takes note of a program until ended is called; see the function Running.
+	Running func(c Cmd) (ended func())
 	// Confirm announces a change that has to be confirmed; nil means that nobody can.
 	Confirm func(Confirm)
 	// Reboot announces that the machine goes down; nil means that nobody would wait
@@ -193,6 +206,14 @@ func ConsentOf(ctx context.Context) Consent { return ScopeOf(ctx).Consent }
 func Logf(ctx context.Context, format string, args ...any) {
 	if log := ScopeOf(ctx).Log; log != nil {
 		log(Log{Stream: "task", Text: fmt.Sprintf(format, args...)})
+	}
+}
+
+// Warnf says what somebody should look at, however the step ends. Once is enough for the
+// same text.
+func Warnf(ctx context.Context, format string, args ...any) {
+	if warn := ScopeOf(ctx).Warn; warn != nil {
+		warn(fmt.Sprintf(format, args...))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"time"
 )
@@ -117,6 +118,22 @@ type Edit struct {
 
 // Owner is a numeric user and group.
 type Owner struct{ UID, GID int }
+
+// Talker is a Host that can start a program to talk with while it runs.
+type Talker interface {
+	// Talk starts a program. It runs until it ends by itself or the Talk is closed.
+	Talk(c Cmd) (Talk, error)
+}
+
+// Talk is a program that is talked with.
+type Talk struct {
+	// Stdin goes to the program, Stdout comes from it.
+	Stdin  io.WriteCloser
+	Stdout io.Reader
+	// End ends the program, whatever it does, waits for it, and returns the last that it
+	// said on stderr. It may be called twice.
+	End func() (stderr string)
+}
 
 // ErrReadOnly is the error of a write, or of a program not known to be harmless,
 // on a ReadOnly host.

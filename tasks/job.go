@@ -27,11 +27,38 @@ type Step struct {
 	// Leader, when set, names another machine of the cluster that makes what this step
 	// is about for all of them, at the same time. This one waits for it and verifies.
 	Leader string `json:"leader,omitempty"`
-	// Asks tells that the step only asks how something is that the steps it needs make: where
-	// one of those was refused, that is there as it was, and is asked all the same.
+	// Inside, when set, has the step taken inside a container of the machine.
+	Inside *Inside `json:"inside,omitempty"`
+	// Asks tells that the step is taken also where one of those that it needs was refused, or
+	// left out for that: what they make is there as it was.
 	Asks bool `json:"asks,omitempty"`
 	// Spec is the JSON of the family's Spec.
 	Spec json.RawMessage `json:"spec"`
+}
+
+// Inside is where a step is taken that is not about the machine itself.
+type Inside struct {
+	// CTID is the container.
+	CTID int `json:"ctid"`
+	// Receipt is set where the container does not run in the end, and so cannot be looked
+	// into: all that is made inside, as a digest. The container's description has the same
+	// once it was made.
+	Receipt string `json:"receipt,omitempty"`
+	// Safety is what a run does before the first change inside; nil does nothing.
+	Safety *Safety `json:"safety,omitempty"`
+}
+
+// Safety is the way back of a container in which something is changed.
+type Safety struct {
+	// Step is that of the container. One that it has made in the same run needs no way
+	// back.
+	Step string `json:"step"`
+	// IfPossible makes the changes also where no snapshot can be taken.
+	IfPossible bool `json:"if_possible,omitempty"`
+	// Rollback puts the container back when a step inside fails.
+	Rollback bool `json:"rollback,omitempty"`
+	// Keep is how many snapshots from before changes stay.
+	Keep int `json:"keep"`
 }
 
 // Mode says what a job may do to the machine.
@@ -66,6 +93,9 @@ type Job struct {
 	AfterBoot string `json:"after_boot,omitempty"`
 	// StepTimeoutS bounds a step that has no bound of its own; 0 means an hour.
 	StepTimeoutS int `json:"step_timeout_s,omitempty"`
+	// QuietAfterS is how long a step may say nothing before that is said, in seconds;
+	// 0 means for ever.
+	QuietAfterS int `json:"quiet_after_s,omitempty"`
 }
 
 // Consent is what the operator agreed to before the job was sent. The zero value

@@ -15,6 +15,8 @@ import (
 type Runner struct {
 	// Host is the machine.
 	Host Host
+	// Guests leads into the machine's containers; nil where nothing does.
+	Guests Guests
 	// Registry decodes the steps.
 	Registry Registry
 	// Emit receives every event, one at a time, in order.
@@ -30,7 +32,10 @@ type Runner struct {
 	mu      sync.Mutex // one event at a time; guards waiting, ahead
 	waiting []string   // for a reboot; see Scope
 	ahead   []string   // steps of which a run would change something
-	view    Host       // what every Check gets
+	changed []string   // steps of this run that have changed something
+	made    []string   // and those that have made what was not there
+	saved   map[int]*saved
+	view    Host // what every Check gets
 }
 
 // Run takes the job's steps. The error is about the job itself; outcomes of steps
@@ -55,12 +60,25 @@ func (r *Runner) Run(ctx context.Context, job Job) error {
 	return nil
 }
 
+// place is where a step is taken: what its Check gets, and what its Apply.
+type place struct{ view, host Host }
+
 // note remembers what a step leaves to a reboot, and in a check to a run.
 func (r *Runner) note(s Step, res Result) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if res.Status == StatusWouldChange && !res.Changes.held() {
 		r.ahead = append(r.ahead, s.ID)
+	}
+	if res.Status != StatusWouldChange && len(res.Changes) > 0 {
+		r.changed = append(r.changed, s.ID)
+		if s.Inside != nil && r.saved[s.Inside.CTID] != nil {
+			way := r.saved[s.Inside.CTID]
+			way.undone = append(way.undone, s.ID)
+		}
+	}
+	if res.Changes.Has("exists") {
+		r.made = append(r.made, s.ID)
 	}
 	for _, d := range []Diff{res.Changes, res.Remaining} {
 		for _, c := range d.With(EffectReboot) {
@@ -71,13 +89,15 @@ func (r *Runner) note(s Step, res Result) {
 	}
 }
 
-// known is what the steps before have left to a reboot, which that the step needs would
-// change, and which would at all.
-func (r *Runner) known(s Step) (waiting, ahead, earlier []string) {
+// known adds to a scope what the steps before have left to a reboot, which that the step
+// needs have changed or would change, and which would at all.
+func (r *Runner) known(s Step, into *Scope) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	ahead = slices.DeleteFunc(slices.Clone(s.Needs), func(id string) bool { return !slices.Contains(r.ahead, id) })
-	return slices.Clone(r.waiting), ahead, slices.Clone(r.ahead)
+	among := func(steps []string) []string {
+		return slices.DeleteFunc(slices.Clone(s.Needs), func(id string) bool { return !slices.Contains(steps, id) })
+	}
+	into.Waiting, into.Ahead, into.Earlier, into.Changed = slices.Clone(r.waiting), among(r.ahead), slices.Clone(r.ahead), among(r.changed)
 }
 
 // step runs one step to its result, without announcing the result. It calls changes, at
@@ -102,26 +122,48 @@ func (r *Runner) converge(ctx context.Context, job Job, s Step, changes func()) 
 	if err != nil {
 		return Result{Status: StatusFailed, Why: err.Error()}
 	}
-	limit := job.timeout(s)
+	limit, life := job.timeout(s), ctx
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	quiet := listen(time.Duration(job.QuietAfterS)*time.Second, func(text string) {
+		r.emit(Event{Step: s.ID, Log: &Log{Stream: "quiet", Text: text}})
+	})
+	defer quiet.end()
 	var data json.RawMessage
-	waiting, ahead, earlier := r.known(s)
-	ctx = WithScope(ctx, Scope{
+	var warnings []string
+	scope := Scope{
 		Consent: job.Consent,
 		Secrets: job.Secrets,
 		Peer:    r.Peer,
 		Helper:  r.Helper,
-		Waiting: waiting,
-		Ahead:   ahead,
-		Earlier: earlier,
-		Log:     func(l Log) { r.emit(Event{Step: s.ID, Log: &l}) },
+		Log:     func(l Log) { quiet.heard(); r.emit(Event{Step: s.ID, Log: &l}) },
+		Running: quiet.runs,
 		Confirm: func(c Confirm) { r.emit(Event{Step: s.ID, Confirm: &c}) },
 		Reboot:  func(b Reboot) { r.emit(Event{Step: s.ID, Reboot: &b}) },
 		Data:    func(raw json.RawMessage) { data = raw },
-	})
-	res := r.attempt(ctx, job.Mode, s.Leader, spec, changes)
-	res.Data = data
+		Warn: func(text string) {
+			if !slices.Contains(warnings, text) {
+				warnings = append(warnings, text)
+			}
+		},
+	}
+	r.known(s, &scope)
+	at := place{r.view, r.Host}
+	if s.Inside != nil {
+		changes() // it starts a program in a container, which may hang: others need not wait
+		inside, err := r.enter(life, s)
+		if err != nil {
+			return r.away(job.Mode, s, err)
+		}
+		at = place{ReadOnly(inside), inside}
+		scope.CTID, scope.Machine = s.Inside.CTID, r.view
+	}
+	ctx = WithScope(ctx, scope)
+	res := r.attempt(ctx, job.Mode, s, spec, at, changes)
+	res.Data, res.Warnings = data, warnings
+	if res.Status == StatusFailed && len(res.Changes)+len(res.Remaining) > 0 {
+		r.goBack(ctx, s, &res)
+	}
 	if res.Status == StatusFailed && ctx.Err() != nil {
 		res.Cause = CauseCanceled
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
@@ -139,13 +181,13 @@ func (r *Runner) converge(ctx context.Context, job Job, s Step, changes func()) 
 const leaderTime = time.Minute
 
 // follow waits until the leader has made what differs, as far as a run makes it at all.
-func (r *Runner) follow(ctx context.Context, leader string, t Task) {
+func (r *Runner) follow(ctx context.Context, leader string, t Task, at place) {
 	deadline := time.NewTimer(leaderTime)
 	defer deadline.Stop()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for said := false; ; said = true {
-		if d, err := t.Check(ctx, r.view); err != nil || d.held() {
+		if d, err := t.Check(ctx, at.view); err != nil || d.held() {
 			return
 		}
 		if !said {
@@ -163,17 +205,17 @@ func (r *Runner) follow(ctx context.Context, leader string, t Task) {
 
 // attempt is the heart: check, apply, check again. A panic of a family is that
 // step's failure, not the end of the session.
-func (r *Runner) attempt(ctx context.Context, mode Mode, leader string, spec Spec, changes func()) (res Result) {
+func (r *Runner) attempt(ctx context.Context, mode Mode, s Step, spec Spec, at place, changes func()) (res Result) {
 	defer func() {
 		if p := recover(); p != nil {
 			res = Result{Status: StatusFailed, Why: fmt.Sprintf("internal error: %v", p)}
 		}
 	}()
 	t := spec.Task()
-	if leader != "" && mode == ModeRun {
-		r.follow(ctx, leader, t)
+	if s.Leader != "" && mode == ModeRun {
+		r.follow(ctx, s.Leader, t, at)
 	}
-	diff, err := t.Check(ctx, r.view)
+	diff, err := t.Check(ctx, at.view)
 	switch {
 	case err != nil:
 		return notTold(err)
@@ -185,9 +227,12 @@ func (r *Runner) attempt(ctx context.Context, mode Mode, leader string, spec Spe
 		return Result{Status: StatusWouldChange, Changes: diff}
 	}
 	changes()
-	applyErr := apply(ctx, t, r.Host, diff)
-	after, err := r.recheck(ctx, t)
-	if applyErr != nil && err == nil && len(after) == 0 && leader != "" {
+	if err := r.save(ctx, s); err != nil {
+		return Result{Status: StatusFailed, Remaining: diff, Why: "it was not begun: " + err.Error()}
+	}
+	applyErr := apply(r.mayChange(ctx), t, at.host, diff)
+	after, err := recheck(ctx, t, at)
+	if applyErr != nil && err == nil && len(after) == 0 && s.Leader != "" {
 		return Result{Status: StatusOK} // the leader came to it at the same moment
 	}
 	if err != nil && applyErr == nil {
@@ -215,13 +260,13 @@ const recheckLimit = 30 * time.Second
 
 // recheck finds out what an Apply has made. Also after one that was cancelled or took
 // too long: what it made by then is made, and has to be told.
-func (r *Runner) recheck(ctx context.Context, t Task) (Diff, error) {
+func recheck(ctx context.Context, t Task, at place) (Diff, error) {
 	if ctx.Err() != nil {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), recheckLimit)
 		defer cancel()
 	}
-	return t.Check(ctx, r.view)
+	return t.Check(ctx, at.view)
 }
 
 func notTold(err error) Result {

@@ -209,9 +209,11 @@ func TestRunner_whatWasRefusedIsAskedHowItIs(t *testing.T) {
 	asks.Asks = true
 	lost := step("asks what failed", "change", "broken")
 	lost.Asks = true
-	got := run(t, &state{}, tasks.ModeRun, step("refused", "refused"), asks, step("builds on it", "change", "refused"), step("broken", "fails"), lost)
+	later := step("asks later", "change", "builds on it")
+	later.Asks = true
+	got := run(t, &state{}, tasks.ModeRun, step("refused", "refused"), asks, step("builds on it", "change", "refused"), later, step("broken", "fails"), lost)
 	for id, want := range map[string]tasks.Status{
-		"asks": tasks.StatusChanged, "builds on it": tasks.StatusSkipped, "asks what failed": tasks.StatusSkipped,
+		"asks": tasks.StatusChanged, "builds on it": tasks.StatusSkipped, "asks later": tasks.StatusOK, "asks what failed": tasks.StatusSkipped,
 	} {
 		if got[id].Status != want {
 			t.Errorf("%s is %s, want %s", id, got[id].Status, want)

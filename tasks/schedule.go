@@ -3,6 +3,7 @@ package tasks
 import (
 	"context"
 	"slices"
+	"sync"
 )
 
 // schedule decides which steps of a job are taken now. All of its fields belong to the
@@ -26,8 +27,9 @@ type outcome struct {
 }
 
 // run takes the steps. Those that use nothing are taken alone, in their order; the
-// others side by side as far as the job's limits go, and only in a run: a check reads
-// files, which is over before a second goroutine could have helped.
+// others side by side as far as the job's limits go. In a check only those inside
+// containers are: it reads files, which is over before a second goroutine could have
+// helped, while the way into a container takes a program.
 func (s *schedule) run(ctx context.Context) {
 	for len(s.left) > 0 || s.busy > 0 {
 		i := s.next()
@@ -52,7 +54,9 @@ func (s *schedule) run(ctx context.Context) {
 	}
 }
 
-func (s *schedule) alone(step Step) bool { return len(step.Uses) == 0 || s.job.Mode != ModeRun }
+func (s *schedule) alone(step Step) bool {
+	return len(step.Uses) == 0 || s.job.Mode != ModeRun && step.Inside == nil
+}
 
 // next is the step to take now, or -1 when one under way has to end first. Nothing
 // overtakes a step that is taken alone.
@@ -87,7 +91,7 @@ func (s *schedule) beside(ctx context.Context, step Step, at Started) {
 	bad := s.badFor(step) // steps that end meanwhile write to s.bad
 	changes := make(chan struct{})
 	go func() {
-		res := s.runner.step(ctx, s.job, step, bad, at, func() { close(changes) })
+		res := s.runner.step(ctx, s.job, step, bad, at, sync.OnceFunc(func() { close(changes) }))
 		s.ended <- outcome{step, res}
 	}()
 	for {
@@ -113,6 +117,20 @@ func (s *schedule) badFor(step Step) map[string]bool {
 	return bad
 }
 
+// root is why a step did not end well in the end: of one that was left out, what its need
+// was left out for.
+func (s *schedule) root(o outcome) Cause {
+	if o.result.Cause != CauseNeed {
+		return o.result.Cause
+	}
+	for _, id := range o.step.Needs {
+		if cause, notWell := s.bad[id]; notWell {
+			return cause
+		}
+	}
+	return CauseNeed
+}
+
 // end takes a step's result.
 func (s *schedule) end(o outcome) {
 	s.busy--
@@ -123,7 +141,10 @@ func (s *schedule) end(o outcome) {
 	}
 	delete(s.open, o.step.ID)
 	if !o.result.EndedWell() {
-		s.bad[o.step.ID] = o.result.Cause
+		s.bad[o.step.ID] = s.root(o)
+	}
+	if o.step.Inside != nil {
+		s.leave(o.step)
 	}
 	s.runner.note(o.step, o.result)
 	s.runner.emit(Event{Step: o.step.ID, Result: &o.result})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 )
 
 // ReadIfExists returns the content of a file, and false when there is none. Many
@@ -19,6 +20,17 @@ func ReadIfExists(h Host, path string) ([]byte, bool, error) {
 		return nil, false, fmt.Errorf("read %s: %w", path, err)
 	}
 	return data, true, nil
+}
+
+// Lines splits a text into its lines, each with its line break. It is strings.Lines as
+// a slice: the body of a loop over an iterator is a function of its own, and the helper
+// would have a hundred of them.
+func Lines(text string) []string {
+	lines := strings.SplitAfter(text, "\n")
+	if last := len(lines) - 1; lines[last] == "" {
+		return lines[:last]
+	}
+	return lines
 }
 
 // Succeed runs a program and turns every end but status 0 into an error.
@@ -38,15 +50,15 @@ func LogOutput(ctx context.Context, out Output) {
 		name string
 		data []byte
 	}{{"stdout", out.Stdout}, {"stderr", out.Stderr}} {
-		for line := range bytes.Lines(s.data) {
-			log(Log{Stream: s.name, Text: LogLine(line)})
+		for _, line := range Lines(string(s.data)) {
+			log(Log{Stream: s.name, Text: LogLine([]byte(line))})
 		}
 	}
 }
 
 // LogLine makes one line of a program's output fit for a Log: no line break, of
-// text that overwrote itself (progress bars) only the last state, valid UTF-8, at
-// most 8 KiB.
+// text that overwrote itself (progress bars) only the last state, without the sequences
+// that colour a terminal, valid UTF-8, at most 8 KiB.
 func LogLine(line []byte) string {
 	line = bytes.TrimRight(line, "\r\n")
 	if i := bytes.LastIndexByte(line, '\r'); i >= 0 {
@@ -56,5 +68,25 @@ func LogLine(line []byte) string {
 	if len(line) > limit {
 		line = line[:limit]
 	}
-	return string(bytes.ToValidUTF8(line, nil))
+	return string(bytes.ToValidUTF8(plain(line), nil))
+}
+
+// plain takes out escape sequences (ECMA-48: ESC [ … a letter): in the middle of a secret
+// they would hide it from the redactor, and they are of no use in a log.
+func plain(line []byte) []byte {
+	if bytes.IndexByte(line, 0x1b) < 0 {
+		return line
+	}
+	out := make([]byte, 0, len(line))
+	for i := 0; i < len(line); i++ {
+		if line[i] != 0x1b {
+			out = append(out, line[i])
+			continue
+		}
+		if i++; i < len(line) && line[i] == '[' {
+			for i++; i < len(line) && (line[i] < '@' || line[i] > '~'); i++ {
+			}
+		}
+	}
+	return out
 }

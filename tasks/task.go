@@ -55,6 +55,14 @@ func (p Problem) String() string {
 	return s
 }
 
+// Problems collects the faults of a Spec.
+type Problems []Problem
+
+// Add appends a fault.
+func (p *Problems) Add(path, summary, hint string) {
+	*p = append(*p, Problem{Path: path, Summary: summary, Hint: hint})
+}
+
 // Kind is one family of manageable things.
 type Kind struct {
 	// Name is the registry key and the first part of a step's ID: "lxc".

@@ -183,6 +183,8 @@ func TestLogLine(t *testing.T) {
 		"text\r\n":                  "text",
 		"10%\r20%\r30%":             "30%",
 		"a\xffb":                    "ab",
+		"hun\x1b[31;1mter2\x1b[0m":  "hunter2",
+		"end\x1b[":                  "end",
 		strings.Repeat("x", 10<<10): strings.Repeat("x", 8<<10),
 	} {
 		if got := tasks.LogLine([]byte(in)); got != want {
