@@ -72,7 +72,7 @@ func interfaceOf(list []network, ip netip.Addr) string {
 func parseTrie(text string) []netip.Addr {
 	var out []netip.Addr
 	var leaf netip.Addr
-	for line := range strings.Lines(text) {
+	for _, line := range tasks.Lines(text) {
 		f := strings.Fields(line)
 		switch {
 		case len(f) == 2 && f[0] == "|--":
@@ -92,7 +92,7 @@ func parseTrie(text string) []netip.Addr {
 func parseRoutes(text string) []network {
 	const name, destination, gateway, mask = 0, 1, 2, 7
 	var out []network
-	for line := range strings.Lines(text) {
+	for _, line := range tasks.Lines(text) {
 		f := strings.Fields(line)
 		if len(f) <= mask || f[gateway] != "00000000" || f[mask] == "00000000" {
 			continue
@@ -113,7 +113,7 @@ func parseRoutes(text string) []network {
 func parseInet6(text string) []Address {
 	const tentative, failed = 0x40, 0x08
 	var out []Address
-	for line := range strings.Lines(text) {
+	for _, line := range tasks.Lines(text) {
 		f := strings.Fields(line)
 		if len(f) != 6 || f[3] != "00" { // 00 is the global scope
 			continue

@@ -31,7 +31,7 @@ func Groups(ctx context.Context, h tasks.Host, ctid int) (map[string]int, error)
 		return nil, fmt.Errorf("read the groups of container %d: %w", ctid, err)
 	}
 	groups := make(map[string]int)
-	for line := range strings.Lines(string(out.Stdout)) {
+	for _, line := range tasks.Lines(string(out.Stdout)) {
 		// NAME:PASSWORD:GID:MEMBERS, group(5); the first of a name counts.
 		parts := strings.Split(strings.TrimRight(line, "\r\n"), ":")
 		if len(parts) < 3 || len(groups) >= maxGroups {

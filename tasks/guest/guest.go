@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 
@@ -123,7 +124,7 @@ func List(h tasks.Host, but ...int) ([]*Guest, error) {
 			out = append(out, &Guest{CTID: id, Config: pve.ParseConfig(data), Start: starts[id]})
 		}
 	}
-	slices.SortFunc(out, func(a, b *Guest) int { return a.CTID - b.CTID })
+	sort.Slice(out, func(i, j int) bool { return out[i].CTID < out[j].CTID })
 	return out, nil
 }
 
@@ -151,8 +152,11 @@ func absent(h tasks.Host, ctid int, node string) error {
 	case taken && g.Node != node:
 		return fmt.Errorf("find container %d: it is on node %s, and this is node %s", ctid, g.Node, node)
 	}
-	return fmt.Errorf("find container %d: there is none on this host", ctid)
+	return fmt.Errorf("find container %d: %w", ctid, ErrNone)
 }
+
+// ErrNone says that no machine of the cluster has a container of that number.
+var ErrNone = errors.New("there is none on this host")
 
 func confPath(ctid int) string { return path.Join(dir, strconv.Itoa(ctid)+".conf") }
 
@@ -164,7 +168,7 @@ func HighlyAvailable(h tasks.Host, ctid int) (bool, error) {
 		return false, fmt.Errorf("look for container %d in high availability: %w", ctid, err)
 	}
 	mine, managed := false, false
-	for line := range strings.Lines(string(data)) {
+	for _, line := range tasks.Lines(string(data)) {
 		switch f := strings.Fields(line); {
 		case len(f) == 0:
 		case line[0] != ' ' && line[0] != '\t':

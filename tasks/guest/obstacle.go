@@ -4,6 +4,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 
@@ -151,7 +152,7 @@ func (s *starter) users() {
 // of the numbers.
 func parseSubIDs(text string) []idRange {
 	var out []idRange
-	for line := range strings.Lines(text) {
+	for _, line := range tasks.Lines(text) {
 		f := strings.Split(strings.TrimSpace(line), ":")
 		if len(f) != 3 || f[0] != "root" && f[0] != "0" {
 			continue
@@ -162,7 +163,7 @@ func parseSubIDs(text string) []idRange {
 			out = append(out, idRange{first, count})
 		}
 	}
-	slices.SortFunc(out, func(a, b idRange) int { return a.first - b.first })
+	sort.Slice(out, func(i, j int) bool { return out[i].first < out[j].first })
 	return out
 }
 
@@ -202,7 +203,7 @@ func (s *starter) profile() {
 	if name == "" || err != nil || len(data) == 0 {
 		return // there is none, or what is loaded cannot be told
 	}
-	for line := range strings.Lines(string(data)) {
+	for _, line := range tasks.Lines(string(data)) {
 		if loaded, _, _ := strings.Cut(line, " ("); loaded == name {
 			return
 		}

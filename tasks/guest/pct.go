@@ -109,7 +109,7 @@ func active(h tasks.Host) []upid {
 		return nil
 	}
 	var out []upid
-	for line := range strings.Lines(string(data)) {
+	for _, line := range tasks.Lines(string(data)) {
 		words := strings.Fields(line)
 		if len(words) == 0 || len(words) > 2 {
 			continue

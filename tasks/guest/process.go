@@ -81,7 +81,7 @@ func isFirst(h tasks.Host, pid int) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	for line := range strings.Lines(string(data)) {
+	for _, line := range tasks.Lines(string(data)) {
 		if numbers, ok := strings.CutPrefix(line, "NSpid:"); ok {
 			seen := strings.Fields(numbers)
 			return len(seen) > 1 && seen[len(seen)-1] == "1", nil
@@ -141,7 +141,7 @@ func (g *Guest) Memory(h tasks.Host) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	for line := range strings.Lines(string(stat)) {
+	for _, line := range tasks.Lines(string(stat)) {
 		if f := strings.Fields(line); len(f) == 2 && f[0] == "file" {
 			cache, err := strconv.ParseInt(f[1], 10, 64)
 			if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -46,7 +47,7 @@ func (g *Guest) Snapshots() []Snapshot {
 		_, s.Incomplete = section.Get("snapstate")
 		out = append(out, s)
 	}
-	slices.SortStableFunc(out, func(a, b Snapshot) int { return a.Taken.Compare(b.Taken) })
+	sort.SliceStable(out, func(i, j int) bool { return out[i].Taken.Before(out[j].Taken) })
 	return out
 }
 
@@ -137,6 +138,16 @@ func (s Sort) Named(name string) bool {
 // Name is the name of a snapshot of the sort that is taken at a time.
 func (s Sort) Name(now time.Time) string { return string(s) + now.UTC().Format("20060102-150405") }
 
+// FreeName is a name of the sort that no snapshot of the container has.
+func (g *Guest) FreeName(sort Sort, now time.Time) string {
+	base := sort.Name(now)
+	name := base
+	for n := 2; slices.Contains(g.Config.Snapshots(), name); n++ {
+		name = fmt.Sprintf("%s-%d", base, n)
+	}
+	return name
+}
+
 // Description marks a snapshot as phoenix's own. One without the mark was made by a
 // person, whatever its name.
 func (s Sort) Description() string { return "taken by phoenix (" + strings.Trim(string(s), "-") + ")" }
@@ -183,6 +194,14 @@ func snapshots(ctx context.Context, h tasks.Host, ctid int, name string, args []
 	}
 	return nil
 }
+
+// The bounds of a way back by itself, when something has failed.
+const (
+	// GoBackLimit is for all of it.
+	GoBackLimit = 5 * time.Minute
+	// KillSeconds is how long the container may take to stop, whose files go back anyway.
+	KillSeconds = 10
+)
 
 // GoBack stops the container, by force after the given seconds, puts it back to the
 // snapshot and sees it there. With start it is started then, also when it could not be

@@ -207,7 +207,7 @@ func (w *walk) foreign(link string, by int) error {
 // only known after the links before it.
 func split(path string) []string {
 	var out []string
-	for name := range strings.SplitSeq(path, "/") {
+	for _, name := range strings.Split(path, "/") {
 		if name != "" && name != "." {
 			out = append(out, name)
 		}

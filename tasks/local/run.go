@@ -42,7 +42,9 @@ func (h *Host) Run(ctx context.Context, c tasks.Cmd) (tasks.Output, error) {
 		return tasks.Output{}, fmt.Errorf("run %s: %w", c.Name(), err)
 	}
 	sink.started()
+	ended := tasks.Running(ctx, c)
 	waitErr := h.wait(ctx, cmd)
+	ended()
 	if errors.Is(waitErr, errUnkillable) { // whose output may still come
 		sink.abandon()
 		return tasks.Output{Code: -1}, fmt.Errorf("run %s: %w: %w", c.Name(), ctx.Err(), waitErr)
