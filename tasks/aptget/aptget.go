@@ -93,10 +93,41 @@ func (t Tool) Update(ctx context.Context, h tasks.Host) error {
 	return h.Write(ctx, tasks.Edit{Verb: tasks.VerbPut, Path: stampFile})
 }
 
+// WithLists makes a change that needs package lists. They are fetched first when they
+// are older than so many seconds, 0 meaning a day, and again when apt-get does not know
+// a name. A fetch that failed (one repository of several, the enterprise one without a
+// subscription) is told and does not stop an installation that works without it.
+func (t Tool) WithLists(ctx context.Context, h tasks.Host, maxAgeS int, change func() error) error {
+	stale, err := t.Stale(h, maxAgeS)
+	if err != nil {
+		return err
+	}
+	fetch := func() error {
+		err := t.Update(ctx, h)
+		if err != nil {
+			tasks.Logf(ctx, "fetching the package lists did not end well, going on with what there is: %v", err)
+		}
+		return err
+	}
+	var fetched error
+	if stale {
+		fetched = fetch()
+	}
+	err = change()
+	if err != nil && !stale && strings.Contains(err.Error(), "Unable to locate package") {
+		fetched = fetch()
+		err = change()
+	}
+	if err != nil {
+		return errors.Join(err, fetched)
+	}
+	return nil
+}
+
 // unreached is the error of an update that warned only.
 func unreached(stderr string) error {
 	var failed []string
-	for line := range strings.Lines(stderr) {
+	for _, line := range tasks.Lines(stderr) {
 		if strings.Contains(line, "Failed to fetch") {
 			failed = append(failed, strings.TrimSpace(strings.TrimPrefix(line, "W: ")))
 		}
@@ -210,7 +241,7 @@ func lockLine(err error) string {
 	if !errors.As(err, &ce) {
 		return ""
 	}
-	for line := range strings.Lines(ce.Stderr) {
+	for _, line := range tasks.Lines(ce.Stderr) {
 		if strings.Contains(line, "Could not get lock") || strings.Contains(line, "lock was locked by another process") {
 			return strings.TrimSpace(line)
 		}

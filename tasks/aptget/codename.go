@@ -16,7 +16,7 @@ func Codename(h tasks.Host) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("find Debian's release: %w", err)
 	}
-	for line := range strings.Lines(string(data)) {
+	for _, line := range tasks.Lines(string(data)) {
 		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
 		value = strings.Trim(value, `"'`)
 		if key == "VERSION_CODENAME" && regexp.MustCompile(`^[a-z]+$`).MatchString(value) {

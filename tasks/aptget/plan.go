@@ -46,7 +46,7 @@ func Simulate(ctx context.Context, h tasks.Host, args ...string) (Plan, error) {
 // [ARCH])", "Remv NAME [VERSION]", "Purg NAME [VERSION]".
 func ParsePlan(out string) Plan {
 	var p Plan
-	for line := range strings.Lines(out) {
+	for _, line := range tasks.Lines(out) {
 		f := strings.Fields(line)
 		if len(f) < 2 {
 			continue
@@ -76,7 +76,7 @@ func parseInstall(name, line string) Install {
 	if at := strings.LastIndex(inside, "["); at >= 0 {
 		inside = inside[:at]
 	}
-	for archive := range strings.SplitSeq(inside, ",") {
+	for _, archive := range strings.Split(inside, ",") {
 		if label, _, has := strings.Cut(strings.TrimSpace(archive), ":"); has {
 			i.Labels = append(i.Labels, label)
 		}

@@ -76,7 +76,7 @@ func Read(h tasks.Host) ([]*File, error) {
 
 // Parse reads a file; its name tells the format.
 func Parse(path string, data []byte) *File {
-	f := &File{Path: path, lines: slices.Collect(strings.Lines(string(data)))}
+	f := &File{Path: path, lines: tasks.Lines(string(data))}
 	f.find()
 	return f
 }

@@ -1,7 +1,6 @@
 package aptsources
 
 import (
-	"slices"
 	"strings"
 )
 
@@ -73,7 +72,7 @@ func parseLine(line string) (Entry, bool) {
 }
 
 func (e *Entry) options(text string) {
-	for o := range strings.FieldsSeq(text) {
+	for _, o := range strings.Fields(text) {
 		switch key, value, _ := strings.Cut(o, "="); key {
 		case "signed-by":
 			e.SignedBy = value
@@ -90,9 +89,9 @@ func dropWords(line string, unwanted func(string) bool) string {
 	if len(w) > 1 && strings.HasPrefix(w[1].text, "[") {
 		first = 4
 	}
-	for i, one := range slices.Backward(w) {
-		if i >= first && unwanted(one.text) {
-			line = line[:w[i-1].end] + line[one.end:]
+	for i := len(w) - 1; i >= first; i-- {
+		if unwanted(w[i].text) {
+			line = line[:w[i-1].end] + line[w[i].end:]
 		}
 	}
 	return line

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"phoenix/tasks"
 )
 
 // Stanza is an entry to be written.
@@ -65,7 +67,7 @@ func (f *File) Append(s Stanza) {
 			f.lines = append(f.lines, "\n")
 		}
 	}
-	f.lines = append(f.lines, slices.Collect(strings.Lines(s.String()))...)
+	f.lines = append(f.lines, tasks.Lines(s.String())...)
 	f.find()
 }
 
@@ -154,10 +156,11 @@ func Key(value string) string {
 // Set gives a field of a stanza a value and keeps its other lines.
 func (f *File) Set(i int, name, value string) {
 	e := f.Entries[i]
-	fresh := slices.Collect(strings.Lines(field(name, value)))
+	fresh := tasks.Lines(field(name, value))
 	at := -1
-	for _, one := range slices.Backward(f.fields(e.Line-1, e.end)) {
-		if one.name == strings.ToLower(name) {
+	fields := f.fields(e.Line-1, e.end)
+	for k := len(fields) - 1; k >= 0; k-- {
+		if one := fields[k]; one.name == strings.ToLower(name) {
 			f.lines = slices.Delete(f.lines, one.start, one.end)
 			e.end -= one.end - one.start
 			at = one.start

@@ -62,7 +62,7 @@ func Show(ctx context.Context, h tasks.Host, name string) (Unit, error) {
 	if err != nil {
 		return u, err
 	}
-	for line := range strings.Lines(string(out.Stdout)) {
+	for _, line := range tasks.Lines(string(out.Stdout)) {
 		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
 		switch key {
 		case "LoadState":
@@ -120,6 +120,25 @@ func Set(ctx context.Context, h tasks.Host, u Unit, enabled, active *bool) error
 	return err
 }
 
+// Verb has systemd restart or reload a unit, after it has read changed unit files. The
+// error has the end of the unit's journal.
+func Verb(ctx context.Context, h tasks.Host, verb, name string) error {
+	u, err := Show(ctx, h, name)
+	if err == nil && u.NeedReload {
+		err = systemctl(ctx, h, "daemon-reload")
+	}
+	if err != nil {
+		return err
+	}
+	if err = systemctl(ctx, h, verb, u.Name); err == nil {
+		return nil
+	}
+	if text := journal(ctx, h, u.Name); text != "" {
+		return fmt.Errorf("%w; its journal ends with: %s", err, text)
+	}
+	return err
+}
+
 func systemctl(ctx context.Context, h tasks.Host, args ...string) error {
 	_, err := tasks.Succeed(ctx, h, tasks.Cmd{Argv: append([]string{"systemctl"}, args...)})
 	return err
@@ -127,10 +146,17 @@ func systemctl(ctx context.Context, h tasks.Host, args ...string) error {
 
 // logJournal says why a unit did not start, as far as the journal knows.
 func logJournal(ctx context.Context, h tasks.Host, unit string) {
-	c := tasks.Cmd{Argv: []string{"journalctl", "--unit", unit, "--lines", "10", "--no-pager", "--output", "cat"}, ReadOnly: true}
-	if out, err := tasks.Succeed(ctx, h, c); err == nil {
-		for line := range strings.Lines(string(out.Stdout)) {
-			tasks.Logf(ctx, "journal of %s: %s", unit, strings.TrimRight(line, "\n"))
-		}
+	for _, line := range tasks.Lines(journal(ctx, h, unit)) {
+		tasks.Logf(ctx, "journal of %s: %s", unit, strings.TrimRight(line, "\n"))
 	}
+}
+
+// journal is the end of what a unit said, empty where nothing tells.
+func journal(ctx context.Context, h tasks.Host, unit string) string {
+	c := tasks.Cmd{Argv: []string{"journalctl", "--unit", unit, "--lines", "10", "--no-pager", "--output", "cat"}, ReadOnly: true}
+	out, err := tasks.Succeed(ctx, h, c)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(out.Stdout))
 }

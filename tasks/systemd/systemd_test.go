@@ -80,3 +80,30 @@ func TestFullName(t *testing.T) {
 		}
 	}
 }
+
+func TestVerb_readsChangedUnitsFirstAndSaysWhyItFailed(t *testing.T) {
+	h := taskstest.NewTree(t, nil)
+	var ran []string
+	reload, code := "yes", 0
+	h.Programs["systemctl"] = func(_ context.Context, _ tasks.Host, c tasks.Cmd) tasks.Output {
+		ran = append(ran, c.Argv[1])
+		if c.Argv[1] == "show" {
+			return tasks.Output{Stdout: []byte("LoadState=loaded\nActiveState=failed\nUnitFileState=enabled\nNeedDaemonReload=" + reload + "\n")}
+		}
+		if c.Argv[1] == "restart" {
+			return tasks.Output{Code: code, Stderr: []byte("Job failed.\n")}
+		}
+		return tasks.Output{}
+	}
+	h.Programs["journalctl"] = func(context.Context, tasks.Host, tasks.Cmd) tasks.Output {
+		return tasks.Output{Stdout: []byte("no such option: --nope\n")}
+	}
+	if err := systemd.Verb(t.Context(), h, "restart", "docker"); err != nil || strings.Join(ran, " ") != "show daemon-reload restart" {
+		t.Errorf("%v, ran %v", err, ran)
+	}
+	ran, reload, code = nil, "no", 1
+	err := systemd.Verb(t.Context(), h, "restart", "docker")
+	if err == nil || !strings.Contains(err.Error(), "Job failed.") || !strings.HasSuffix(err.Error(), "its journal ends with: no such option: --nope") || strings.Join(ran, " ") != "show restart" {
+		t.Errorf("%v, ran %v", err, ran)
+	}
+}
