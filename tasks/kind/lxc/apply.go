@@ -51,7 +51,7 @@ func (a *applier) read() (*found, []finding, error) {
 // that nothing has to wait for a restart; what is to run is started after all changes,
 // and what the container is made for, a snapshot of it, is taken last.
 func (a *applier) run(ctx context.Context) error {
-	err := a.each(ctx, a.strays, a.catch, a.directories, a.stop, a.giveWay, a.revert, a.unprotect, a.set, a.resize, a.raw, a.protect, a.withoutGPUs, a.convert, a.up)
+	err := a.each(ctx, a.receipt, a.strays, a.catch, a.directories, a.stop, a.giveWay, a.revert, a.unprotect, a.set, a.resize, a.raw, a.protect, a.withoutGPUs, a.convert, a.up)
 	switch {
 	case err != nil && a.fresh:
 		return a.begun(ctx, a.task.unmake(ctx, a.host, a.stopped(err)))

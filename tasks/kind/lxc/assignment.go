@@ -35,7 +35,7 @@ func (a *Assignment) UnmarshalJSON(data []byte) error {
 	*a = Assignment{}
 	switch v := value.(type) {
 	case string:
-		for word := range strings.SplitSeq(v, ",") {
+		for _, word := range strings.Split(v, ",") {
 			*a = append(*a, strings.TrimSpace(word))
 		}
 	case json.Number:

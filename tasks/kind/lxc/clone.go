@@ -60,7 +60,7 @@ func (t *task) cloneNote(ctx context.Context, h tasks.Host) string {
 
 // modeNote says which sort of clone is made where the spec does not.
 func (t *task) modeNote(ctx context.Context, h tasks.Host, parent *found) string {
-	if parent != nil && !slices.Contains(tasks.ScopeOf(ctx).Earlier, StepID(t.spec.CloneFromCTID)) {
+	if parent != nil && !slices.ContainsFunc(parentSteps(t.spec.CloneFromCTID), func(id string) bool { return slices.Contains(tasks.ScopeOf(ctx).Earlier, id) }) {
 		source, err := t.source(parent)
 		cfg, err2 := pve.ReadStorageCfg(h)
 		if err == nil && err2 == nil {

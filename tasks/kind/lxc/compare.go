@@ -28,6 +28,7 @@ const (
 	opReplace            // destroying and creating anew
 	opGPU                // nothing: the host has no such card
 	opStray              // taking lines out of a snapshot
+	opReceipt            // a line of the description
 	opKept               // nothing of its own: it is refused, or done when all else is
 )
 
@@ -92,7 +93,7 @@ func appendField(out []finding, f field, v values) []finding {
 func (s *Spec) compareRoot(v values) []finding {
 	var out []finding
 	if s.Unprivileged != nil {
-		have := field{key: "unprivileged", def: "false", canon: canonBool}.present(v)
+		have := (&field{key: "unprivileged", def: "false", canon: canonBool}).present(v)
 		if want := strconv.FormatBool(*s.Unprivileged); have != want {
 			out = append(out, replacing("unprivileged", have, want))
 		}
@@ -141,7 +142,7 @@ func replacing(path, from, to string) finding {
 }
 
 // compare lists the differences of an entry that exists as the given option.
-func (e entry) compare(key string, v values) []finding {
+func (e *entry) compare(key string, v values) []finding {
 	def, _ := shape(key)
 	p, err := pve.ParsePropertyString(v[key], def)
 	if err != nil {
@@ -167,7 +168,7 @@ func (e entry) compare(key string, v values) []finding {
 		out = appendField(out, f, v)
 	}
 	for i := range out {
-		out[i].entry = &e
+		out[i].entry = e
 	}
 	return out
 }

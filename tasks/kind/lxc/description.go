@@ -19,7 +19,7 @@ func splitDescription(text string) (rest string, own []string) {
 		return strings.TrimRight(text, "\n"), nil
 	}
 	var lines []string
-	for l := range strings.SplitSeq(text, "\n") {
+	for _, l := range strings.Split(text, "\n") {
 		if strings.HasPrefix(strings.TrimSpace(l), ownLine) {
 			own = append(own, l)
 		} else {

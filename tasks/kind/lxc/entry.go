@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"path"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 
@@ -33,7 +34,7 @@ type entry struct {
 type pair struct{ key, value string }
 
 // locate finds the option that holds the entry, "net0", or "".
-func (e entry) locate(v values) string {
+func (e *entry) locate(v values) string {
 	def, _ := shape(e.prefix)
 	for _, key := range indexedKeys(v, e.prefix) {
 		p, err := pve.ParsePropertyString(v[key], def)
@@ -172,7 +173,7 @@ func freshPairs(fields []field) []pair {
 }
 
 // written is what is handed to pct.
-func (f field) written() string {
+func (f *field) written() string {
 	if f.write != "" {
 		return f.write
 	}
@@ -180,7 +181,7 @@ func (f field) written() string {
 }
 
 // property is the whole property string of a new entry.
-func (e entry) property() pve.PropertyString {
+func (e *entry) property() pve.PropertyString {
 	var p pve.PropertyString
 	for _, kv := range e.fresh {
 		p.Set(kv.key, kv.value)
@@ -189,7 +190,7 @@ func (e entry) property() pve.PropertyString {
 }
 
 // label is how a new entry is shown in a plan.
-func (e entry) label() string {
+func (e *entry) label() string {
 	s, err := encode(e.prefix, e.property())
 	if err != nil {
 		return e.name
@@ -214,11 +215,9 @@ func canonAddr(s string) string {
 // canonTrunks orders a set of VLANs by number.
 func canonTrunks(s string) string {
 	numbers := pve.ParseList(s)
-	slices.SortFunc(numbers, func(a, b string) int {
-		if d := len(a) - len(b); d != 0 {
-			return d
-		}
-		return strings.Compare(a, b)
+	sort.Slice(numbers, func(i, j int) bool {
+		a, b := numbers[i], numbers[j]
+		return len(a) < len(b) || len(a) == len(b) && a < b
 	})
 	return strings.Join(slices.Compact(numbers), ";")
 }

@@ -29,7 +29,7 @@ type field struct {
 }
 
 // present is the canonical value found.
-func (f field) present(v values) string {
+func (f *field) present(v values) string {
 	raw, ok := v[f.key]
 	if ok && f.sub != "" {
 		def, _ := shape(f.key)

@@ -23,7 +23,7 @@ func (t *task) unfinished(f *found) bool {
 
 // unfinishedFinding is the difference of a container that is not finished.
 func (t *task) unfinishedFinding(f *found) []finding {
-	if !t.unfinished(f) {
+	if t.spec.Stage == StageBegin || !t.unfinished(f) {
 		return nil
 	}
 	c := tasks.Change{Path: pathLifecycle, To: guest.Created, Effect: tasks.EffectLive, Note: "the run that made the container failed before it"}
@@ -36,7 +36,7 @@ func (a *applier) begun(ctx context.Context, failed error) error {
 	if failed == nil || !a.fresh || !a.task.spec.nets(a.task.spec.EnableLifecycleSnapshots) {
 		return failed
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), goBackLimit)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), guest.GoBackLimit)
 	defer cancel()
 	if err := a.mark(ctx, true); err != nil {
 		tasks.Logf(ctx, "container %d: the next run will not take %s: %v", a.task.spec.CTID, guest.Created, err)

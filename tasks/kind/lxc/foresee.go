@@ -56,7 +56,8 @@ func bringers(err error) string {
 func cannot(ctx context.Context, c *tasks.Change, err error) {
 	families := strings.Fields("script feature " + bringers(err))
 	first := slices.DeleteFunc(slices.Clone(tasks.ScopeOf(ctx).Earlier), func(id string) bool {
-		return !slices.ContainsFunc(families, func(w string) bool { return id == w || strings.HasPrefix(id, w+":") })
+		inside := strings.HasPrefix(id, "feature:") && strings.Contains(id, "/") // of a container
+		return inside || !slices.ContainsFunc(families, func(w string) bool { return id == w || strings.HasPrefix(id, w+":") })
 	})
 	if len(first) > 0 {
 		c.Note = joinLines(c.Note, fmt.Sprintf("now: %v; a run takes %s first, which may bring it", err, strings.Join(first, ", ")))
@@ -64,6 +65,9 @@ func cannot(ctx context.Context, c *tasks.Change, err error) {
 	}
 	c.Note = joinLines(c.Note, tasks.NoteCannot+err.Error())
 }
+
+// parentSteps are those of a container that a clone comes from.
+func parentSteps(ctid int) []string { return []string{StepID(ctid), FinishID(ctid)} }
 
 // foreseeNew looks at what a run looks at before it makes the container.
 func (t *task) foreseeNew(ctx context.Context, h tasks.Host, c *tasks.Change) {
@@ -82,7 +86,7 @@ func (t *task) foreseeNew(ctx context.Context, h tasks.Host, c *tasks.Change) {
 		return
 	}
 	if t.spec.CloneFromCTID != 0 {
-		err = lack(bringers(err)+" "+StepID(t.spec.CloneFromCTID), err)
+		err = lack(strings.Join(append(parentSteps(t.spec.CloneFromCTID), bringers(err)), " "), err)
 	}
 	cannot(ctx, c, err)
 }
@@ -131,7 +135,7 @@ func (t *task) foresee(ctx context.Context, h tasks.Host, f *found, found []find
 }
 
 // sent tells whether the difference goes into pct set.
-func (x finding) sent() bool { return (x.op == opSet || x.op == opAdd) && x.refused == nil }
+func (x *finding) sent() bool { return (x.op == opSet || x.op == opAdd) && x.refused == nil }
 
 // startsFor is the index of the first difference for which a run starts the container, or
 // starts it again; -1 for none. Without its cards it is not started.

@@ -53,8 +53,8 @@ func confPath(ctid int) string { return fmt.Sprintf("/etc/pve/lxc/%d.conf", ctid
 // lockPath is the file that Proxmox locks around each change of a configuration.
 func lockPath(ctid int) string { return fmt.Sprintf("/run/lock/lxc/pve-config-%d.lock", ctid) }
 
-// load reads the state. It fails where the CTID belongs to a virtual machine.
-func (t *task) load(h tasks.Host) (*found, error) {
+// read reads the state. It fails where the CTID belongs to a virtual machine.
+func (t *task) read(h tasks.Host) (*found, error) {
 	id := t.spec.CTID
 	node, err := pve.Node(h)
 	if err != nil {
@@ -183,6 +183,9 @@ func (t *task) findings(h tasks.Host, f *found) ([]finding, error) {
 	out = append(out, t.stateFinding(f)...)
 	out = append(out, t.snapshotFinding(f)...)
 	out = append(out, t.unfinishedFinding(f)...)
+	out = append(out, t.receiptFinding(f)...)
+	out = append(out, t.staleReceipt(f)...)
+	out = append(out, t.sealed(f)...)
 	return t.refuse(h, f, t.strayFindings(f, out))
 }
 

@@ -95,7 +95,7 @@ func (p *passed) created(ctid int, a Assignment) error {
 func characterMajors(text string) map[string]string {
 	text, _, _ = strings.Cut(text, "Block devices:")
 	out := make(map[string]string)
-	for line := range strings.Lines(text) {
+	for _, line := range tasks.Lines(text) {
 		if f := strings.Fields(line); len(f) == 2 {
 			out[f[0]] = f[1]
 		}

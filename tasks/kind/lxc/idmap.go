@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 
@@ -49,7 +50,7 @@ func canonIDMap(lines []pve.RawOption) string {
 	var out []string
 	for _, kind := range []string{"u", "g"} {
 		m := idmap(true, lines, kind)
-		slices.SortFunc(m, func(a, b idRange) int { return a.inside - b.inside })
+		sort.Slice(m, func(i, j int) bool { return m[i].inside < m[j].inside })
 		for _, r := range m {
 			out = append(out, fmt.Sprintf("%s %d %d %d", kind, r.inside, r.outside, r.count))
 		}
@@ -168,7 +169,7 @@ func idsAllowed(h tasks.Host, raw []pve.RawOption) error {
 // subordinate reads what root has in /etc/subuid or /etc/subgid, in order.
 func subordinate(text string) mapping {
 	var out mapping
-	for line := range strings.Lines(text) {
+	for _, line := range tasks.Lines(text) {
 		f := strings.Split(strings.TrimSpace(line), ":")
 		if len(f) != 3 || f[0] != "root" && f[0] != "0" {
 			continue
@@ -179,7 +180,7 @@ func subordinate(text string) mapping {
 			out = append(out, idRange{outside: first, count: n})
 		}
 	}
-	slices.SortFunc(out, func(a, b idRange) int { return a.outside - b.outside })
+	sort.Slice(out, func(i, j int) bool { return out[i].outside < out[j].outside })
 	return out
 }
 

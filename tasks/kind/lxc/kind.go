@@ -32,7 +32,7 @@ const (
 func StepID(ctid int) string { return fmt.Sprintf("%s:%d", Name, ctid) }
 
 // Task returns the work that the spec describes.
-func (s *Spec) Task() tasks.Task { return &task{spec: *s} }
+func (s *Spec) Task() tasks.Task { return &task{spec: *s, end: *s} }
 
 // state is the wanted state, with its default. A template cannot run.
 func (s *Spec) state() string {

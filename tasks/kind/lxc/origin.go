@@ -46,7 +46,7 @@ func (s *Spec) compareOrigin(v values, root pve.VolumeID) []finding {
 	if s.IsTemplate == nil {
 		return out
 	}
-	have := field{key: "template", def: "false", canon: canonBool}.present(v)
+	have := (&field{key: "template", def: "false", canon: canonBool}).present(v)
 	switch want := strconv.FormatBool(*s.IsTemplate); {
 	case have == want:
 	case *s.IsTemplate:

@@ -76,7 +76,7 @@ func (t *task) directories(h tasks.Host, v values, raw []pve.RawOption) ([]findi
 }
 
 // directory compares one directory of the host.
-func (e entry) directory(h tasks.Host, users, groups mapping) ([]finding, error) {
+func (e *entry) directory(h tasks.Host, users, groups mapping) ([]finding, error) {
 	m := e.bind
 	var out []finding
 	uid, gid := "", ""
@@ -85,7 +85,7 @@ func (e entry) directory(h tasks.Host, users, groups mapping) ([]finding, error)
 	case errors.Is(err, fs.ErrNotExist):
 		if m.Create {
 			c := tasks.Change{Path: e.path + ".create", From: "missing", To: "directory", Effect: tasks.EffectLive}
-			out = append(out, finding{Change: c, op: opMkdir, entry: &e})
+			out = append(out, finding{Change: c, op: opMkdir, entry: e})
 		}
 	case err != nil:
 		return nil, err
@@ -110,7 +110,7 @@ func (e entry) directory(h tasks.Host, users, groups mapping) ([]finding, error)
 		if to := strconv.Itoa(id); to != o.have {
 			c := tasks.Change{Path: e.path + "." + o.name, From: o.have, To: to, Effect: tasks.EffectLive}
 			c.Note = fmt.Sprintf("numbers of the host; in the container it is %d", *o.want)
-			out = append(out, finding{Change: c, op: opOwner, entry: &e})
+			out = append(out, finding{Change: c, op: opOwner, entry: e})
 		}
 	}
 	return out, nil

@@ -66,12 +66,12 @@ func canonProfile(lines []pve.RawOption) string {
 }
 
 // lines picks those of the property.
-func (p rawProperty) lines(options []pve.RawOption) []pve.RawOption {
+func (p *rawProperty) lines(options []pve.RawOption) []pve.RawOption {
 	return slices.DeleteFunc(slices.Clone(options), func(o pve.RawOption) bool { return o.Key != p.key })
 }
 
 // put makes the lines of the property those that are wanted.
-func (p rawProperty) put(have []pve.RawOption) []pve.RawOption {
+func (p *rawProperty) put(have []pve.RawOption) []pve.RawOption {
 	if p.canon(p.lines(have)) == p.canon(p.want) {
 		return have
 	}

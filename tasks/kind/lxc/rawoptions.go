@@ -63,7 +63,7 @@ func generated(data string) ([]pve.RawOption, bool) {
 
 func rawLines(text string) []pve.RawOption {
 	var out []pve.RawOption
-	for line := range strings.Lines(text) {
+	for _, line := range tasks.Lines(text) {
 		if o, err := pve.ParseRawOption(strings.TrimSpace(line)); err == nil {
 			out = append(out, o)
 		}

@@ -168,32 +168,24 @@ func (t *task) take(ctx context.Context, h tasks.Host, sort guest.Sort) (string,
 	if err != nil {
 		return "", err
 	}
-	base := sort.Name(time.Now())
-	name := base
+	name := g.FreeName(sort, time.Now())
 	for _, s := range g.Snapshots() {
 		if s.Incomplete {
 			tasks.Logf(ctx, "container %d: snapshot %s is not finished: pct delsnapshot %d %s --force 1 takes it away", g.CTID, s.Name, g.CTID, s.Name)
 		}
 	}
-	for n := 2; slices.Contains(g.Config.Snapshots(), name); n++ {
-		name = fmt.Sprintf("%s-%d", base, n)
-	}
 	return name, guest.TakeSnapshot(ctx, h, t.spec.CTID, name, sort.Description())
 }
 
-// goBackLimit bounds the way back. It is gone also when the run was cancelled: a
-// container is not left half changed.
-const goBackLimit = 5 * time.Minute
-
-// fallBack is the error of a container whose changes failed, after it was put back if
-// the configuration says so. A container that is just as it was needs nothing but to be
-// rid of the snapshot.
+// fallBack is the error of a container whose changes failed, after it was put back if the
+// configuration says so; also when the run was cancelled, so that a container is not left
+// half changed. One that is just as it was needs nothing but to be rid of the snapshot.
 func (a *applier) fallBack(ctx context.Context, failed error) error {
 	t, id := a.task, a.task.spec.CTID
 	if a.net == nil {
 		return a.stopped(failed)
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), goBackLimit)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), guest.GoBackLimit)
 	defer cancel()
 	byHand := fmt.Sprintf("phoenix rollback %d %s puts it back to before", id, a.net.name)
 	f, err := t.load(a.host)
@@ -209,7 +201,7 @@ func (a *applier) fallBack(ctx context.Context, failed error) error {
 		return fmt.Errorf("%w; it was not rolled back, which needs a restart, and that is not allowed; %s", failed, byHand)
 	}
 	tasks.Logf(ctx, "container %d: a change has failed; rolling back to %s", id, a.net.name)
-	back, err := guest.GoBack(ctx, a.host, id, a.net.name, killSeconds, a.net.start != "")
+	back, err := guest.GoBack(ctx, a.host, id, a.net.name, guest.KillSeconds, a.net.start != "")
 	switch {
 	case !back:
 		return fmt.Errorf("%w; and it could not be rolled back: %w; once that is mended, %s", failed, err, byHand)
@@ -219,9 +211,6 @@ func (a *applier) fallBack(ctx context.Context, failed error) error {
 	failed = fmt.Errorf("%w; it was rolled back to the snapshot taken before (%s)", failed, a.net.name)
 	return errors.Join(failed, guest.DeleteSnapshot(ctx, a.host, id, a.net.name))
 }
-
-// killSeconds is how long a container may take to stop whose files go back anyway.
-const killSeconds = 10
 
 // stopped adds to an error that the container was stopped and not started again.
 func (a *applier) stopped(failed error) error {
@@ -235,10 +224,7 @@ func (a *applier) stopped(failed error) error {
 // oldest of phoenix's own. It comes after all else has succeeded.
 func (a *applier) keep(ctx context.Context) error {
 	id, spec := a.task.spec.CTID, &a.task.spec
-	if err := a.lifecycle(ctx); err != nil {
-		return fmt.Errorf("container %d is finished, but its snapshot was not taken (enable_lifecycle_snapshots): %w", id, err)
-	}
-	if err := a.mark(ctx, false); err != nil {
+	if err := a.showMade(ctx); err != nil {
 		return err
 	}
 	g, err := guest.Read(a.host, id)
@@ -259,6 +245,28 @@ func (a *applier) keep(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// showMade takes the snapshot of a container that is finished.
+func (a *applier) showMade(ctx context.Context) error {
+	if a.task.spec.Stage == StageBegin {
+		return a.putOff(ctx)
+	}
+	a.changed = a.changed || a.diff.Has(pathLifecycle)
+	if err := a.lifecycle(ctx); err != nil {
+		return fmt.Errorf("container %d is finished, but its snapshot was not taken (enable_lifecycle_snapshots): %w", a.task.spec.CTID, err)
+	}
+	a.task.kept = true
+	return a.mark(ctx, false)
+}
+
+// putOff leaves the snapshots to the stage that finishes the container. The step that
+// does knows of changes by this one, but not that the container is new.
+func (a *applier) putOff(ctx context.Context) error {
+	if !a.fresh || !a.task.spec.nets(a.task.spec.EnableLifecycleSnapshots) {
+		return nil
+	}
+	return a.mark(ctx, true)
 }
 
 // lifecycle takes the snapshot that shows what a run has made.
@@ -299,7 +307,7 @@ func (t *task) unmake(ctx context.Context, h tasks.Host, failed error) error {
 	if !t.spec.RemoveFailed {
 		return fmt.Errorf("%w; the container stays, and the next run goes on with it; phoenix destroy %d takes it away", failed, id)
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), goBackLimit)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), guest.GoBackLimit)
 	defer cancel()
 	tasks.Logf(ctx, "container %d: destroying it again, because it was made in this run and is not finished", id)
 	f, err := t.load(h)

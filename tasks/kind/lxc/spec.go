@@ -8,6 +8,11 @@ type Spec struct {
 	// Nodes names the inventory's hosts of the cluster by their nodes, for whoever looks
 	// for a container that has moved to another.
 	Nodes map[string]string `json:"nodes,omitempty"`
+	// Stage says which part of the container's making the step is about, where something
+	// is made inside between the two: StageBegin or StageFinish. Inside is the digest of
+	// all of that.
+	Stage  string `json:"stage,omitempty"`
+	Inside string `json:"inside,omitempty"`
 	// State is "running" (the default), "stopped" or "absent".
 	State string `json:"state,omitempty"`
 	// Name is the container's host name.

@@ -14,6 +14,10 @@ import (
 
 type task struct {
 	spec Spec
+	// end is what is wanted when all is done; spec may be less, see begin.
+	end Spec
+	// kept tells that the snapshot of what was changed inside is taken.
+	kept bool
 	// failed tells that Apply has failed; the Check after it tells what was made all the same.
 	failed bool
 }
@@ -29,6 +33,9 @@ func (t *task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 	f, err := t.load(h)
 	if err != nil {
 		return nil, err
+	}
+	if t.spec.Stage == StageFinish {
+		return t.checkFinish(ctx, h, f)
 	}
 	if f.node != "" {
 		return t.checkMoved(h, f)
