@@ -56,7 +56,7 @@ func readNaming(h tasks.Host) (naming, error) {
 
 // firstWord is the first line that is not a comment, without a domain.
 func firstWord(text string) string {
-	for line := range strings.Lines(text) {
+	for _, line := range tasks.Lines(text) {
 		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
 			name, _, _ := strings.Cut(line, ".")
 			return name
@@ -65,7 +65,7 @@ func firstWord(text string) string {
 	return ""
 }
 
-func (t task) checkHostname(h tasks.Host, d *tasks.Diff) error {
+func (t *task) checkHostname(h tasks.Host, d *tasks.Diff) error {
 	n, err := readNaming(h)
 	if err != nil {
 		return err
@@ -98,7 +98,7 @@ func (t task) checkHostname(h tasks.Host, d *tasks.Diff) error {
 
 // refusal says why the node must keep its name. Proxmox VE keeps guests, certificates
 // and firewall under the node's name; those of a renamed node are gone from its view.
-func (t task) refusal(h tasks.Host, n naming) (*tasks.RefusedError, error) {
+func (t *task) refusal(h tasks.Host, n naming) (*tasks.RefusedError, error) {
 	if n.node == "" {
 		return nil, nil
 	}
@@ -122,7 +122,7 @@ func (t task) refusal(h tasks.Host, n naming) (*tasks.RefusedError, error) {
 	return nil, nil
 }
 
-func (t task) setHostname(ctx context.Context, h tasks.Host) error {
+func (t *task) setHostname(ctx context.Context, h tasks.Host) error {
 	n, err := readNaming(h)
 	if err != nil {
 		return err
@@ -150,7 +150,7 @@ func (t task) setHostname(ctx context.Context, h tasks.Host) error {
 	return err
 }
 
-func (t task) setHosts(ctx context.Context, h tasks.Host, n naming) error {
+func (t *task) setHosts(ctx context.Context, h tasks.Host, n naming) error {
 	address := ""
 	if !resolves(rename(n.hosts, n.file, t.spec.Hostname, ""), t.spec.Hostname) {
 		var err error
@@ -206,7 +206,7 @@ func addressTowards(ctx context.Context, h tasks.Host, to string) (string, error
 // that of the loopback: Proxmox's cluster file system does not start with one.
 func resolves(hosts, name string) bool {
 	good := false
-	for line := range strings.Lines(hosts) {
+	for _, line := range tasks.Lines(hosts) {
 		address, names := entry(line)
 		for _, n := range names {
 			if n != name {
@@ -239,7 +239,7 @@ func loopback(address string) bool {
 // domain, and takes both from the loopback. address, when given, is that of a new line.
 func rename(hosts, from, to, address string) string {
 	var b strings.Builder
-	for line := range strings.Lines(hosts) {
+	for _, line := range tasks.Lines(hosts) {
 		b.WriteString(renameLine(line, from, to))
 	}
 	if address != "" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 
@@ -28,7 +29,7 @@ type locale struct {
 	listed, generated bool
 }
 
-func (t task) readLocale(ctx context.Context, h tasks.Host) (locale, error) {
+func (t *task) readLocale(ctx context.Context, h tasks.Host) (locale, error) {
 	var l locale
 	data, there, err := tasks.ReadIfExists(h, supported)
 	if err != nil {
@@ -80,7 +81,7 @@ func normal(name string) string {
 
 // lineOf finds the line of a locale in one of the lists, without blanks around it.
 func lineOf(list []byte, name string) string {
-	for line := range strings.Lines(string(list)) {
+	for _, line := range tasks.Lines(string(list)) {
 		if f := strings.Fields(line); len(f) >= 2 && f[0] == name {
 			return f[0] + " " + f[1]
 		}
@@ -88,19 +89,29 @@ func lineOf(list []byte, name string) string {
 	return ""
 }
 
-// defaultFile is where logins take their locale from: another one since Debian 13.
+// defaultFile is where logins take their locale from: another one since Debian 13. On
+// Ubuntu it is whichever of the two is there.
 func defaultFile(h tasks.Host) (string, error) {
+	const old, fresh = "/etc/default/locale", "/etc/locale.conf"
 	codename, err := aptget.Codename(h)
-	if codename == "bookworm" {
-		return "/etc/default/locale", err
+	if err != nil || codename == "bookworm" {
+		return old, err
 	}
-	return "/etc/locale.conf", err
+	if !slices.Contains([]string{"jammy", "noble"}, codename) {
+		return fresh, nil
+	}
+	for _, file := range []string{old, fresh} {
+		if _, err := h.Stat(file); err == nil || !errors.Is(err, fs.ErrNotExist) {
+			return file, err
+		}
+	}
+	return old, nil
 }
 
 // variable reads NAME=VALUE; the last one counts.
 func variable(data []byte, name string) string {
 	value := ""
-	for line := range strings.Lines(string(data)) {
+	for _, line := range tasks.Lines(string(data)) {
 		if key, v, ok := strings.Cut(strings.TrimSpace(line), "="); ok && key == name {
 			value = strings.Trim(v, `"'`)
 		}
@@ -108,7 +119,7 @@ func variable(data []byte, name string) string {
 	return value
 }
 
-func (t task) checkLocale(ctx context.Context, h tasks.Host, d *tasks.Diff) error {
+func (t *task) checkLocale(ctx context.Context, h tasks.Host, d *tasks.Diff) error {
 	l, err := t.readLocale(ctx, h)
 	if err != nil {
 		return err
@@ -126,7 +137,7 @@ func (t task) checkLocale(ctx context.Context, h tasks.Host, d *tasks.Diff) erro
 
 // setLocale lists, generates and makes default. locale-gen ends with status 0 whatever
 // happens; the check afterwards tells.
-func (t task) setLocale(ctx context.Context, h tasks.Host) error {
+func (t *task) setLocale(ctx context.Context, h tasks.Host) error {
 	l, err := t.readLocale(ctx, h)
 	if err != nil {
 		return err
@@ -153,7 +164,7 @@ func (t task) setLocale(ctx context.Context, h tasks.Host) error {
 // listed adds a line to the list: it takes the # from the one that is there, or
 // appends it.
 func listed(text, line string) string {
-	lines := slices.Collect(strings.Lines(text))
+	lines := tasks.Lines(text)
 	for i, l := range lines {
 		if strings.Join(strings.Fields(strings.TrimLeft(l, "# \t")), " ") == line {
 			lines[i] = line + "\n"

@@ -122,3 +122,30 @@ func TestLocale_states(t *testing.T) {
 		})
 	}
 }
+
+func TestLocale_ofUbuntuIsInTheFileThatIsThere(t *testing.T) {
+	for name, tc := range map[string]struct {
+		files map[string]string
+		want  string
+	}{
+		"the old one":         {map[string]string{"/etc/default/locale": "LANG=C.UTF-8\n"}, "C.UTF-8"},
+		"the old one of both": {map[string]string{"/etc/default/locale": "LANG=C.UTF-8\n", "/etc/locale.conf": "LANG=de_DE.UTF-8\n"}, "C.UTF-8"},
+		"the new one":         {map[string]string{"/etc/locale.conf": "LANG=de_DE.UTF-8\n"}, "de_DE.UTF-8"},
+		"neither":             {nil, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, codename := range []string{"jammy", "noble"} {
+				files := map[string]string{"/etc/os-release": "VERSION_CODENAME=" + codename + "\n", "/usr/share/i18n/SUPPORTED": "en_US.UTF-8 UTF-8\n", "/etc/locale.gen": "en_US.UTF-8 UTF-8\n", archive: "en_US.utf8\n"}
+				maps.Copy(files, tc.files)
+				tr := taskstest.NewTree(t, files)
+				tr.Programs["locale"] = func(context.Context, tasks.Host, tasks.Cmd) tasks.Output {
+					return tasks.Output{Stdout: []byte("C\nen_US.utf8\n")}
+				}
+				res := taskstest.Check(t, system.Kind(), `{"locale":"en_US.UTF-8"}`, tr)
+				if len(res.Changes) != 1 || res.Changes[0].From != tc.want {
+					t.Errorf("%s: %+v", codename, res)
+				}
+			}
+		})
+	}
+}

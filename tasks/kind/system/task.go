@@ -36,28 +36,28 @@ func Kind() tasks.Kind {
 // Validate returns every fault of the spec. Whether a zone or a locale exists is known
 // on the machine only.
 func (s *Spec) Validate() []tasks.Problem {
-	var out []tasks.Problem
+	var out tasks.Problems
 	wrong := func(path, value, pattern, what, hint string) {
 		if value != "" && !regexp.MustCompile(pattern).MatchString(value) {
-			out = append(out, tasks.Problem{Path: path, Summary: fmt.Sprintf("%q is no %s", value, what), Hint: hint})
+			out.Add(path, fmt.Sprintf("%q is no %s", value, what), hint)
 		}
 	}
 	wrong("timezone", s.Timezone, `^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$`, "time zone name", "use a name below /usr/share/zoneinfo, such as Europe/Berlin or Etc/UTC")
 	wrong("locale", s.Locale, `^[A-Za-z]+(_[A-Z]+)?(\.[A-Za-z0-9-]+)?(@[a-z]+)?$`, "name of a locale", "use one of /usr/share/i18n/SUPPORTED, such as en_US.UTF-8")
 	if s.Hostname == "localhost" {
-		out = append(out, tasks.Problem{Path: "hostname", Summary: "localhost is every machine's name for itself", Hint: "give it one of its own"})
+		out.Add("hostname", "localhost is every machine's name for itself", "give it one of its own")
 	}
 	wrong("hostname", s.Hostname, `^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`, "host name", "letters, digits and -, at most 63, without the domain")
 	return out
 }
 
 // Task returns the work that the spec describes.
-func (s *Spec) Task() tasks.Task { return task{*s} }
+func (s *Spec) Task() tasks.Task { return &task{*s} }
 
 type task struct{ spec Spec }
 
 // Check reads files, asks systemd for the time service and libc for its locales.
-func (t task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
+func (t *task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 	var d tasks.Diff
 	if t.spec.Timezone != "" {
 		if err := t.checkZone(h, &d); err != nil {
@@ -84,7 +84,7 @@ func (t task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 	return d, nil
 }
 
-func (t task) checkZone(h tasks.Host, d *tasks.Diff) error {
+func (t *task) checkZone(h tasks.Host, d *tasks.Diff) error {
 	if _, err := h.Stat(zones + "/" + t.spec.Timezone); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("find time zone %s: it is not below %s (is it spelled right, and is the package tzdata installed?)", t.spec.Timezone, zones)
 	} else if err != nil {
@@ -141,7 +141,7 @@ func timeUnits(ctx context.Context, h tasks.Host) ([]systemd.Unit, error) {
 	return out, nil
 }
 
-func (t task) checkNTP(units []systemd.Unit, d *tasks.Diff) {
+func (t *task) checkNTP(units []systemd.Unit, d *tasks.Diff) {
 	if !*t.spec.NTP {
 		var from, to []string
 		for _, u := range units {
@@ -175,7 +175,7 @@ func describe(u systemd.Unit, enabled, running bool) string {
 }
 
 // Apply changes what d says. A refusal is told when all else went well.
-func (t task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
+func (t *task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	var errs []error
 	for _, set := range []struct {
 		path string
@@ -197,7 +197,7 @@ func (t task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 
 // setZone asks timedatectl, and does by hand what it does where there is no
 // systemd-timedated to ask (in many containers).
-func (t task) setZone(ctx context.Context, h tasks.Host) error {
+func (t *task) setZone(ctx context.Context, h tasks.Host) error {
 	zone := t.spec.Timezone
 	if _, err := tasks.Succeed(ctx, h, tasks.Cmd{Argv: []string{"timedatectl", "set-timezone", zone}}); err != nil {
 		tasks.Logf(ctx, "%v; setting the link instead", err)
@@ -218,7 +218,7 @@ func (t task) setZone(ctx context.Context, h tasks.Host) error {
 	return h.Write(ctx, tasks.Edit{Verb: tasks.VerbPut, Path: zoneFile, Data: []byte(zone + "\n")})
 }
 
-func (t task) setNTP(ctx context.Context, h tasks.Host) error {
+func (t *task) setNTP(ctx context.Context, h tasks.Host) error {
 	units, err := timeUnits(ctx, h)
 	if err != nil {
 		return err
