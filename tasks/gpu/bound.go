@@ -68,7 +68,7 @@ var uuid = regexp.MustCompile(`^GPU-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 // driver 470, an excluded card was called a blacklisted one.
 func parseInformation(text string) (b Bound, excluded bool, err error) {
 	b.Minor = -1
-	for line := range strings.Lines(text) {
+	for _, line := range tasks.Lines(text) {
 		key, value, _ := strings.Cut(line, ":")
 		switch value = strings.TrimSpace(value); strings.TrimSpace(key) {
 		case "GPU UUID":

@@ -183,12 +183,19 @@ func Unbuilt(h tasks.Host) ([]string, error) {
 	return out, nil
 }
 
-var library = regexp.MustCompile(`^libnvidia-ml\.so\.([0-9]+(?:\.[0-9]+)+)$`)
+// Libraries is where the driver's libraries are on Debian and Ubuntu.
+const Libraries = "/usr/lib/x86_64-linux-gnu"
 
 // Library is the version of the driver's programs and libraries; empty without them.
-// The link that programs load goes there, on Debian by way of its alternatives.
-func Library(h tasks.Host) (string, error) {
-	at := "/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1"
+func Library(h tasks.Host) (string, error) { return LibraryOf(h, "libnvidia-ml") }
+
+var library = regexp.MustCompile(`^(lib[a-z-]+)\.so\.([0-9]+(?:\.[0-9]+)+)$`)
+
+// LibraryOf is the version of one library of the driver's, such as libcuda; empty without
+// it. The link that programs load goes there, on Debian by way of its alternatives.
+func LibraryOf(h tasks.Host, name string) (string, error) {
+	first := path.Join(Libraries, name+".so.1")
+	at := first
 	for range 10 {
 		fi, err := h.Stat(at)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -197,8 +204,8 @@ func Library(h tasks.Host) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if m := library.FindStringSubmatch(path.Base(at)); m != nil {
-			return m[1], nil
+		if m := library.FindStringSubmatch(path.Base(at)); m != nil && m[1] == name {
+			return m[2], nil
 		}
 		if fi.Target == "" {
 			return "", nil // a file that is named after no version
@@ -208,5 +215,5 @@ func Library(h tasks.Host) (string, error) {
 		}
 		at = fi.Target
 	}
-	return "", fmt.Errorf("follow %s: the symbolic links go round in a circle", at)
+	return "", fmt.Errorf("follow %s: the symbolic links go round in a circle", first)
 }

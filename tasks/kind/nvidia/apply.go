@@ -2,7 +2,9 @@ package nvidia
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -17,7 +19,7 @@ const dkmsTree = "/var/lib/dkms"
 
 // Apply gets what the driver needs, then the driver, then its units. What is refused is
 // left, and told after everything else.
-func (t task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
+func (t *task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	if err := t.prepare(ctx, h, d); err != nil {
 		return err
 	}
@@ -35,7 +37,7 @@ func (t task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 }
 
 // prepare installs DKMS and headers, and takes the cards from nouveau.
-func (t task) prepare(ctx context.Context, h tasks.Host, d tasks.Diff) error {
+func (t *task) prepare(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	var packages []string
 	for _, c := range d {
 		if name, is := strings.CutPrefix(c.Path, "packages."); is {
@@ -43,10 +45,10 @@ func (t task) prepare(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 		}
 	}
 	if len(packages) > 0 {
-		if err := fetch(ctx, h); err != nil {
+		if err := FetchLists(ctx, h); err != nil {
 			return err
 		}
-		if err := install(ctx, h, packages...); err != nil {
+		if err := Install(ctx, h, packages...); err != nil {
 			return err
 		}
 	}
@@ -59,7 +61,7 @@ func (t task) prepare(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 
 // drive installs the driver, builds it for every kernel that matters, and loads it
 // where nothing else has the cards.
-func (t task) drive(ctx context.Context, h tasks.Host) (*tasks.RefusedError, error) {
+func (t *task) drive(ctx context.Context, h tasks.Host) (*tasks.RefusedError, error) {
 	m, err := t.look(ctx, h)
 	if err != nil || t.spec.Driver == "" {
 		return nil, err
@@ -70,7 +72,7 @@ func (t task) drive(ctx context.Context, h tasks.Host) (*tasks.RefusedError, err
 		}
 	}
 	if t.spec.Install == InstallAPT && m.pin != t.pin() {
-		if err := h.Write(ctx, tasks.Edit{Verb: tasks.VerbPut, Path: pinFile, Data: []byte(t.pin())}); err != nil {
+		if err := h.Write(ctx, tasks.Edit{Verb: tasks.VerbPut, Path: PinFile, Data: []byte(t.pin())}); err != nil {
 			return nil, err
 		}
 	}
@@ -84,7 +86,7 @@ func (t task) drive(ctx context.Context, h tasks.Host) (*tasks.RefusedError, err
 
 // build installs the driver where DKMS does not have its sources, and has DKMS build
 // what is missing.
-func (t task) build(ctx context.Context, h tasks.Host, m machine) (*tasks.RefusedError, error) {
+func (t *task) build(ctx context.Context, h tasks.Host, m *machine) (*tasks.RefusedError, error) {
 	name, err := t.sources(h)
 	if err != nil {
 		return nil, err
@@ -126,7 +128,7 @@ func (t task) build(ctx context.Context, h tasks.Host, m machine) (*tasks.Refuse
 
 // sources is DKMS's name for the driver's sources of the wanted version: nvidia, or
 // nvidia-current of Debian's packages; empty without any.
-func (t task) sources(h tasks.Host) (string, error) {
+func (t *task) sources(h tasks.Host) (string, error) {
 	names, err := list(h, dkmsTree)
 	if err != nil {
 		return "", err
@@ -148,7 +150,7 @@ func (t task) sources(h tasks.Host) (string, error) {
 
 // load loads the driver that was just installed. One that is loaded is used by guests
 // and stays until the reboot; so does nouveau.
-func (t task) load(ctx context.Context, h tasks.Host) error {
+func (t *task) load(ctx context.Context, h tasks.Host) error {
 	m, err := t.look(ctx, h)
 	if err != nil || m.loaded.version != "" || m.nouveauOn || len(m.kernels) == 0 || m.modules[m.kernels[0]] != m.want {
 		return err
@@ -157,8 +159,8 @@ func (t task) load(ctx context.Context, h tasks.Host) error {
 	return err
 }
 
-// install installs packages unless something would go that makes the host.
-func install(ctx context.Context, h tasks.Host, packages ...string) error {
+// Install installs packages unless something would go that makes the host.
+func Install(ctx context.Context, h tasks.Host, packages ...string) error {
 	args := append([]string{"install", "--no-install-recommends", "--allow-downgrades"}, packages...)
 	plan, err := aptget.Simulate(ctx, h, args...)
 	if err != nil {
@@ -170,8 +172,8 @@ func install(ctx context.Context, h tasks.Host, packages ...string) error {
 	return aptget.New(0).Run(ctx, h, args...)
 }
 
-// fetch gets the package lists where they are old, and finishes what was interrupted.
-func fetch(ctx context.Context, h tasks.Host) error {
+// FetchLists gets the package lists where they are old, and finishes what was interrupted.
+func FetchLists(ctx context.Context, h tasks.Host) error {
 	tool := aptget.New(0)
 	if err := tool.Repair(ctx, h, false); err != nil {
 		return err
@@ -180,7 +182,9 @@ func fetch(ctx context.Context, h tasks.Host) error {
 	if err != nil || !stale {
 		return err
 	}
-	if err := tool.Update(ctx, h); err != nil {
+	if err := tool.Update(ctx, h); errors.Is(err, fs.ErrNotExist) {
+		return err
+	} else if err != nil {
 		// One archive of several; what it has may not be needed.
 		tasks.Logf(ctx, "%v; going on with the lists there are", err)
 	}

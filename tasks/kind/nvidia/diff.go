@@ -8,7 +8,7 @@ import (
 )
 
 // diff compares everything managed.
-func (t task) diff(m machine) tasks.Diff {
+func (t *task) diff(m *machine) tasks.Diff {
 	var d tasks.Diff
 	if t.installs() {
 		for _, p := range m.packages {
@@ -26,7 +26,7 @@ func (t task) diff(m machine) tasks.Diff {
 	return d
 }
 
-func (t task) diffNouveau(m machine, d *tasks.Diff) {
+func (t *task) diffNouveau(m *machine, d *tasks.Diff) {
 	if !nouveauOff(m) {
 		d.Add("nouveau", "", "off", tasks.EffectLive)
 	}
@@ -39,14 +39,14 @@ func (t task) diffNouveau(m machine, d *tasks.Diff) {
 }
 
 // nouveauOff tells whether nouveau is kept from the cards at the next boot.
-func nouveauOff(m machine) bool {
+func nouveauOff(m *machine) bool {
 	o, _ := m.nouveau.Option("nouveau", "modeset=0")
 	return m.nouveau.Blacklisted("nouveau") && o.Word == "modeset=0"
 }
 
 // diffDriver compares what is wanted with what is installed for each kernel, and with
 // what is loaded. What would be refused says so.
-func (t task) diffDriver(m machine, d *tasks.Diff) {
+func (t *task) diffDriver(m *machine, d *tasks.Diff) {
 	if t.spec.Driver == "" {
 		return
 	}
@@ -74,12 +74,12 @@ func (t task) diffDriver(m machine, d *tasks.Diff) {
 }
 
 // differs tells whether something has to be installed or built.
-func (t task) differs(m machine) bool {
+func (t *task) differs(m *machine) bool {
 	return m.library != t.spec.Driver || slices.ContainsFunc(m.kernels, func(k string) bool { return m.modules[k] != m.want })
 }
 
 // refusal is why phoenix does not install the driver; nil where it does.
-func (t task) refusal(m machine) *tasks.RefusedError {
+func (t *task) refusal(m *machine) *tasks.RefusedError {
 	if !t.installs() {
 		return &tasks.RefusedError{What: "installing NVIDIA's driver " + t.spec.Driver, Instead: "install is none; set it to apt or runfile, or install that version by hand"}
 	}

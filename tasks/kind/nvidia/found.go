@@ -54,8 +54,8 @@ type machine struct {
 	missing                []string // device nodes
 }
 
-func (t task) look(ctx context.Context, h tasks.Host) (machine, error) {
-	var m machine
+func (t *task) look(ctx context.Context, h tasks.Host) (*machine, error) {
+	m := &machine{}
 	cards, err := gpu.Cards(h)
 	if err != nil {
 		return m, err
@@ -65,7 +65,7 @@ func (t task) look(ctx context.Context, h tasks.Host) (machine, error) {
 		return m, nil
 	}
 	for _, part := range []func(context.Context, tasks.Host, *machine) error{t.lookDriver, t.lookAround, t.lookUnits} {
-		if err := part(ctx, h, &m); err != nil {
+		if err := part(ctx, h, m); err != nil {
 			return m, err
 		}
 	}
@@ -73,7 +73,7 @@ func (t task) look(ctx context.Context, h tasks.Host) (machine, error) {
 }
 
 // lookDriver finds what is installed for each kernel, and what is loaded.
-func (t task) lookDriver(ctx context.Context, h tasks.Host, m *machine) error {
+func (t *task) lookDriver(ctx context.Context, h tasks.Host, m *machine) error {
 	var err error
 	if m.loaded.version, m.loaded.open, err = gpu.Loaded(h); err != nil {
 		return err
@@ -106,7 +106,7 @@ func onDisk(ctx context.Context, h tasks.Host, kernel string) (module, error) {
 		return module{}, err
 	}
 	var m module
-	for line := range strings.Lines(string(out.Stdout)) {
+	for _, line := range tasks.Lines(string(out.Stdout)) {
 		key, value, _ := strings.Cut(line, ":")
 		switch strings.TrimSpace(key) {
 		case "version":
@@ -127,7 +127,7 @@ const firstOpen = "560"
 
 // want chooses the kernel module for the cards. Cards that no one module serves, or that
 // the chosen one does not, are an error: the driver would load and find nothing.
-func (t task) want(cards []gpu.Card, have module) (module, error) {
+func (t *task) want(cards []gpu.Card, have module) (module, error) {
 	var needOpen, needClosed *gpu.Card
 	for i := range cards {
 		if cards[i].OpenOnly() {
@@ -157,7 +157,7 @@ func (t task) want(cards []gpu.Card, have module) (module, error) {
 }
 
 // lookAround finds what the driver needs and what is in its way.
-func (t task) lookAround(_ context.Context, h tasks.Host, m *machine) error {
+func (t *task) lookAround(_ context.Context, h tasks.Host, m *machine) error {
 	present, err := modprobe.Present(h)
 	if err != nil {
 		return err
@@ -176,7 +176,7 @@ func (t task) lookAround(_ context.Context, h tasks.Host, m *machine) error {
 		return err
 	}
 	m.packages = missingPackages(m.status, m.kernels)
-	data, _, err := tasks.ReadIfExists(h, pinFile)
+	data, _, err := tasks.ReadIfExists(h, PinFile)
 	if err != nil {
 		return err
 	}
@@ -227,7 +227,7 @@ const uninstaller = "/usr/bin/nvidia-uninstall"
 
 // otherWay refuses to put one way of installing on top of the other: each would
 // overwrite files of the other, and neither could be taken off again.
-func (t task) otherWay(h tasks.Host, status dpkg.Status) (*tasks.RefusedError, error) {
+func (t *task) otherWay(h tasks.Host, status dpkg.Status) (*tasks.RefusedError, error) {
 	what := "installing NVIDIA's driver " + t.spec.Driver + " by " + t.spec.Install
 	if t.spec.Install == InstallAPT {
 		_, err := h.Stat(uninstaller)
@@ -280,7 +280,7 @@ func secureBoot(h tasks.Host) (*tasks.RefusedError, error) {
 	}, nil
 }
 
-func (t task) lookUnits(ctx context.Context, h tasks.Host, m *machine) error {
+func (t *task) lookUnits(ctx context.Context, h tasks.Host, m *machine) error {
 	var err error
 	if t.nodes() {
 		if m.nodesUnit, err = lookUnit(ctx, h, nodesUnit); err != nil {

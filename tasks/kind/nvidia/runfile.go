@@ -18,8 +18,8 @@ const (
 
 // runfileInstall runs NVIDIA's installer, after its checksum was verified: every time,
 // since it runs as root.
-func (t task) runfileInstall(ctx context.Context, h tasks.Host, m machine) (*tasks.RefusedError, error) {
-	file, err := t.runfile(ctx, h)
+func (t *task) runfileInstall(ctx context.Context, h tasks.Host, m *machine) (*tasks.RefusedError, error) {
+	file, err := t.spec.Runfile.Fetch(ctx, h, t.spec.Driver)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func flavour(known string, open bool) string {
 }
 
 // logInstaller says how the installer's own log ends.
-func (t task) logInstaller(ctx context.Context, h tasks.Host) {
+func (t *task) logInstaller(ctx context.Context, h tasks.Host) {
 	data, err := h.ReadFile(installerLog)
 	if err != nil {
 		return
@@ -71,14 +71,19 @@ func (t task) logInstaller(ctx context.Context, h tasks.Host) {
 	}
 }
 
-// runfile is the path of the installer on the machine, with the right checksum. A
+// CacheFile is where the installer of a driver is kept once it was fetched. What has that
+// name was whole, and had the checksum of the configuration.
+func CacheFile(driver string) string {
+	return path.Join(cacheDir, "NVIDIA-Linux-x86_64-"+driver+".run")
+}
+
+// Fetch is the path of the installer on the machine, with the right checksum. A
 // download is kept, and gets its name only when it is whole.
-func (t task) runfile(ctx context.Context, h tasks.Host) (string, error) {
-	r := t.spec.Runfile
+func (r *Runfile) Fetch(ctx context.Context, h tasks.Host, driver string) (string, error) {
 	if r.Path != "" {
 		return r.Path, r.verify(ctx, h, r.Path)
 	}
-	file := path.Join(cacheDir, "NVIDIA-Linux-x86_64-"+t.spec.Driver+".run")
+	file := CacheFile(driver)
 	if _, err := h.Stat(file); err == nil {
 		if err := r.verify(ctx, h, file); err == nil {
 			return file, nil

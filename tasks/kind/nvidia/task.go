@@ -28,19 +28,19 @@ func Kind() tasks.Kind {
 }
 
 // Task returns the work that the spec describes.
-func (s *Spec) Task() tasks.Task { return task{*s} }
+func (s *Spec) Task() tasks.Task { return &task{*s} }
 
 type task struct{ spec Spec }
 
 // installs tells whether phoenix puts the driver onto the machine.
-func (t task) installs() bool {
+func (t *task) installs() bool {
 	return t.spec.Install == InstallAPT || t.spec.Install == InstallRunfile
 }
 
-func (t task) nodes() bool { return t.spec.DeviceNodes == nil || *t.spec.DeviceNodes }
+func (t *task) nodes() bool { return t.spec.DeviceNodes == nil || *t.spec.DeviceNodes }
 
 // Check looks at the machine once and compares.
-func (t task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
+func (t *task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 	m, err := t.look(ctx, h)
 	if err != nil {
 		return nil, err

@@ -68,7 +68,7 @@ WantedBy=multi-user.target
 
 const nodesThere = "made at boot, before guests"
 
-func (m machine) nodesState() string {
+func (m *machine) nodesState() string {
 	var wrong []string
 	switch {
 	case m.nodesUnit.text == "":
@@ -111,9 +111,9 @@ func missingNodes(h tasks.Host, m *machine) ([]string, error) {
 
 // talks tells whether the daemon can run: its library refuses a driver of another
 // version, as one that waits for a reboot.
-func (m machine) talks() bool { return m.loaded.version != "" && m.loaded.version == m.library }
+func (m *machine) talks() bool { return m.loaded.version != "" && m.loaded.version == m.library }
 
-func (m machine) persistenceState() string {
+func (m *machine) persistenceState() string {
 	running := m.persistence.Running()
 	if !m.talks() {
 		running = m.persistence.Enabled() // it will be, after the reboot
@@ -127,7 +127,7 @@ func persistenceWord(enabled, running bool) string {
 
 // applyUnits writes, enables and starts. The nodes are made anew when the driver has
 // come to be loaded.
-func (t task) applyUnits(ctx context.Context, h tasks.Host, d tasks.Diff) error {
+func (t *task) applyUnits(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	m, err := t.look(ctx, h)
 	if err != nil {
 		return err
@@ -143,7 +143,7 @@ func (t task) applyUnits(ctx context.Context, h tasks.Host, d tasks.Diff) error 
 	return m.setPersistence(ctx, h, *t.spec.Persistence)
 }
 
-func (m machine) makeNodes(ctx context.Context, h tasks.Host) error {
+func (m *machine) makeNodes(ctx context.Context, h tasks.Host) error {
 	text := nodesText(len(m.cards))
 	if m.nodesUnit.text != text {
 		if err := writeUnit(ctx, h, nodesUnit, text); err != nil {
@@ -161,7 +161,7 @@ func (m machine) makeNodes(ctx context.Context, h tasks.Host) error {
 	return systemctl(ctx, h, "restart", nodesUnit)
 }
 
-func (m machine) setPersistence(ctx context.Context, h tasks.Host, on bool) error {
+func (m *machine) setPersistence(ctx context.Context, h tasks.Host, on bool) error {
 	u := m.persistence.Unit
 	if !u.Exists() && !on {
 		return nil

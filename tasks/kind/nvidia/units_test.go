@@ -42,7 +42,7 @@ func TestPin_isTheGoldenFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := (task{Spec{Driver: "570.86.15"}}).pin(); got != string(want) {
+	if got := (&task{Spec{Driver: "570.86.15"}}).pin(); got != string(want) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
@@ -72,7 +72,7 @@ func TestPin_isWhatAPTTakes(t *testing.T) {
 	}
 	put("archive/Packages", packages.String())
 	put("sources.list", "deb [trusted=yes] file:"+filepath.Join(dir, "archive")+" ./\n")
-	put("preferences.d/phoenix-nvidia.pref", (task{Spec{Driver: "570.86.15"}}).pin())
+	put("preferences.d/phoenix-nvidia.pref", (&task{Spec{Driver: "570.86.15"}}).pin())
 	put("status", "")
 	for _, d := range []string{"lists/partial", "cache/archives/partial"} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
@@ -107,7 +107,7 @@ func TestPin_isWhatAPTTakes(t *testing.T) {
 func TestExact_isOfTheSameDriver(t *testing.T) {
 	versions := []string{"580.65.06-1", "1:570.86.15-0ubuntu1", "570.86.15-1", "570.86.151-1"}
 	for driver, want := range map[string]string{"570.86.15": "1:570.86.15-0ubuntu1", "580.65.06": "580.65.06-1", "570.86": "", "570.86.1": ""} {
-		if got := exact(versions, driver); got != want {
+		if got := Exact(versions, driver); got != want {
 			t.Errorf("%s: got %q, want %q", driver, got, want)
 		}
 	}
