@@ -187,7 +187,7 @@ func TestValidate_namesTheFault(t *testing.T) {
 		path string
 	}{
 		{"no name", health.Spec{Command: ask}, "name"},
-		{"no command", health.Spec{Name: "a"}, "command"},
+		{"nothing to ask", health.Spec{Name: "a"}, "command"},
 		{"an empty list", health.Spec{Name: "a", Command: health.Command{Argv: []string{}}}, "command"},
 		{"a zero byte", health.Spec{Name: "a", Command: health.Command{Argv: []string{"ask", "\x00"}}}, "command.1"},
 		{"a script for another program", health.Spec{Name: "a", Command: health.Command{Script: "#!/usr/bin/perl\n1"}}, "command"},

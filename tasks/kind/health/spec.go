@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net/netip"
+	"net/url"
 	"regexp"
 	"strings"
 	"time"
@@ -12,13 +14,17 @@ import (
 	"phoenix/tasks/interp"
 )
 
-// Spec is one question to the host.
+// Spec is one question to the host: by a command, to a web server or to a port.
 type Spec struct {
 	// Name of the check.
 	Name string `json:"name"`
 	// Command that asks.
-	Command Command `json:"command"`
-	// Expect is what it must answer.
+	Command Command `json:"command,omitzero"`
+	// HTTP is a question to a web server, asked from the host.
+	HTTP *HTTP `json:"http,omitempty"`
+	// TCP is a connection that the host must get.
+	TCP *TCP `json:"tcp,omitempty"`
+	// Expect is what the command must answer.
 	Expect Expect `json:"expect,omitzero"`
 	// Retries is how often it is asked again.
 	Retries int `json:"retries,omitempty"`
@@ -63,6 +69,23 @@ func (c *Command) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, &c.Script)
 }
 
+// problems are the faults of the command.
+func (c Command) problems() []tasks.Problem {
+	if c.Argv == nil {
+		return interp.Script{Text: c.Script}.Problems("command")
+	}
+	if len(c.Argv) == 0 || c.Argv[0] == "" {
+		return []tasks.Problem{{Path: "command", Summary: "names no program", Hint: `such as ["systemctl", "is-active", "pveproxy"]`}}
+	}
+	var out tasks.Problems
+	for i, a := range c.Argv {
+		if strings.ContainsRune(a, 0) {
+			out.Add(fmt.Sprintf("command.%d", i), "has a zero byte", "")
+		}
+	}
+	return out
+}
+
 func (c Command) cmd() tasks.Cmd {
 	if c.Argv != nil {
 		return tasks.Cmd{Argv: c.Argv}
@@ -80,6 +103,24 @@ func seconds(n, otherwise int) time.Duration {
 	return time.Duration(n) * time.Second
 }
 
+// AsksItself tells whether what is asked over the network is the machine that asks: the
+// Proxmox host, and no container of it.
+func (s *Spec) AsksItself() bool {
+	host := ""
+	switch {
+	case s.HTTP != nil:
+		if u, err := url.Parse(s.HTTP.URL); err == nil {
+			host = u.Hostname()
+		}
+	case s.TCP != nil:
+		host, _, _ = s.TCP.parts()
+	}
+	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	ip, err := netip.ParseAddr(host)
+	ip = ip.Unmap()
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || err == nil && (ip.IsLoopback() || ip.IsUnspecified())
+}
+
 // LimitS is the longest time that the whole check can take, in seconds.
 func (s *Spec) LimitS() int {
 	const ending = 30 // a command that does not end on SIGTERM gets SIGKILL after a while
@@ -87,39 +128,52 @@ func (s *Spec) LimitS() int {
 	return int(all / time.Second)
 }
 
-// Validate returns every fault of the spec.
-func (s *Spec) Validate() []tasks.Problem {
-	var out []tasks.Problem
-	add := func(path, summary, hint string) {
-		out = append(out, tasks.Problem{Path: path, Summary: summary, Hint: hint})
+// asked are the faults of what is asked.
+func (s *Spec) asked() []tasks.Problem {
+	var out tasks.Problems
+	asks := 0
+	if s.Command.Argv != nil || s.Command.Script != "" {
+		asks++
+		out = append(out, s.Command.problems()...)
+	} else if s.Expect != (Expect{}) {
+		out.Add("expect", "is about the answer of a command", "http has status, contains and matches of its own")
 	}
-	if !regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$`).MatchString(s.Name) {
-		add("name", fmt.Sprintf("%q is no name of a health check", s.Name), "letters, digits and _ . - (64 at most)")
+	if s.HTTP != nil {
+		asks++
+		out = append(out, s.HTTP.problems()...)
+	}
+	if s.TCP != nil {
+		asks++
+		out = append(out, s.TCP.problems()...)
 	}
 	switch {
-	case s.Command.Argv == nil:
-		out = append(out, interp.Script{Text: s.Command.Script}.Problems("command")...)
-	case len(s.Command.Argv) == 0 || s.Command.Argv[0] == "":
-		add("command", "names no program", `such as ["systemctl", "is-active", "pveproxy"]`)
-	default:
-		for i, a := range s.Command.Argv {
-			if strings.ContainsRune(a, 0) {
-				add(fmt.Sprintf("command.%d", i), "has a zero byte", "")
-			}
-		}
+	case asks == 0:
+		out.Add("command", "is missing, and nothing else is asked", "say one of command, http and tcp")
+	case asks > 1:
+		out.Add("", fmt.Sprintf("%d things are asked", asks), "one of command, http and tcp; give each a health check of its own")
 	}
+	return out
+}
+
+// Validate returns every fault of the spec.
+func (s *Spec) Validate() []tasks.Problem {
+	var out tasks.Problems
+	if !regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$`).MatchString(s.Name) {
+		out.Add("name", fmt.Sprintf("%q is no name of a health check", s.Name), "letters, digits and _ . - (64 at most)")
+	}
+	out = append(out, s.asked()...)
 	if e := s.Expect.ExitCode; e < 0 || e > 255 {
-		add("expect.exit_code", fmt.Sprintf("%d is no exit status", e), "0 to 255")
+		out.Add("expect.exit_code", fmt.Sprintf("%d is no exit status", e), "0 to 255")
 	}
 	if _, err := regexp.Compile(s.Expect.StdoutMatches); err != nil {
-		add("expect.stdout_matches", err.Error(), "regular expressions are those of RE2")
+		out.Add("expect.stdout_matches", err.Error(), "regular expressions are those of RE2")
 	}
 	for _, n := range []struct {
 		path       string
 		value, top int
 	}{{"retries", s.Retries, 1000}, {"interval_s", s.IntervalS, 3600}, {"timeout_s", s.TimeoutS, 3600}} {
 		if n.value < 0 || n.value > n.top {
-			add(n.path, fmt.Sprintf("%d is out of range", n.value), fmt.Sprintf("0 to %d", n.top))
+			out.Add(n.path, fmt.Sprintf("%d is out of range", n.value), fmt.Sprintf("0 to %d", n.top))
 		}
 	}
 	return out
