@@ -98,7 +98,7 @@ func (g *gatherer) each(path, sep string, use func(key, value string)) error {
 	if err != nil {
 		return err
 	}
-	for line := range strings.Lines(string(data)) {
+	for _, line := range tasks.Lines(string(data)) {
 		if key, value, ok := strings.Cut(line, sep); ok {
 			use(strings.TrimSpace(key), strings.TrimSpace(value))
 		}

@@ -87,15 +87,15 @@ type GPU struct {
 func (s *Spec) Validate() []tasks.Problem { return nil }
 
 // Task returns the work that the spec describes.
-func (s *Spec) Task() tasks.Task { return task{} }
+func (s *Spec) Task() tasks.Task { return &task{} }
 
 type task struct{}
 
 // Check gathers the facts; nothing ever differs.
-func (task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
+func (*task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 	g := gatherer{h: h}
 	return nil, tasks.SetData(ctx, g.all())
 }
 
 // Apply has nothing to do.
-func (task) Apply(context.Context, tasks.Host, tasks.Diff) error { return nil }
+func (*task) Apply(context.Context, tasks.Host, tasks.Diff) error { return nil }
