@@ -52,6 +52,10 @@ func mapStep(e tasks.Event, f func(string) string) tasks.Event {
 		r.Why = f(r.Why)
 		r.Changes, r.Remaining = mapDiff(r.Changes, f), mapDiff(r.Remaining, f)
 		r.Data = mapJSON(r.Data, f)
+		r.Warnings = slices.Clone(r.Warnings)
+		for i, w := range r.Warnings {
+			r.Warnings[i] = f(w)
+		}
 		r.Allow = slices.Clone(r.Allow)
 		for i, a := range r.Allow {
 			r.Allow[i] = tasks.Allow{Flag: a.Flag, Name: f(a.Name), Loss: f(a.Loss)}

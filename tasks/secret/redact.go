@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"net/url"
 	"slices"
+	"sort"
 	"strings"
 
 	"phoenix/tasks"
@@ -51,8 +52,9 @@ func NewRedactor(values ...string) *Redactor {
 	for form := range seen {
 		r.forms = append(r.forms, form)
 	}
-	slices.SortFunc(r.forms, func(a, b string) int {
-		return cmp.Or(len(b)-len(a), strings.Compare(a, b))
+	sort.Slice(r.forms, func(i, j int) bool {
+		a, b := r.forms[i], r.forms[j]
+		return len(a) > len(b) || len(a) == len(b) && a < b
 	})
 	return r
 }
@@ -133,7 +135,7 @@ func (r *Redactor) find(s string) []span {
 			at += i + 1
 		}
 	}
-	slices.SortFunc(found, func(a, b span) int { return cmp.Or(a.from-b.from, a.to-b.to) })
+	sort.Slice(found, func(i, j int) bool { return cmp.Or(found[i].from-found[j].from, found[i].to-found[j].to) < 0 })
 	var out []span
 	for _, f := range found {
 		if n := len(out); n > 0 && f.from < out[n-1].to {
@@ -212,6 +214,10 @@ func (r *Redactor) Event(e tasks.Event) tasks.Event {
 		res.Why = r.Text(res.Why)
 		res.Changes, res.Remaining = r.diff(res.Changes), r.diff(res.Remaining)
 		res.Data = r.JSON(res.Data)
+		res.Warnings = slices.Clone(res.Warnings)
+		for i, w := range res.Warnings {
+			res.Warnings[i] = r.Text(w)
+		}
 		e.Result = &res
 	}
 	return e

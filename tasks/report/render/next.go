@@ -30,6 +30,8 @@ func Next(r report.Report) string {
 		return command("run", r.Limit, dry(r)...)
 	case r.Signal != "" || r.Stopped != "":
 		return command("check", r.Limit)
+	case counts.Failed > 0 && r.ReadOnly() && untold(r) && mendable(r):
+		return command("run", r.Limit)
 	case counts.Failed > 0:
 		return command(r.Command, among(r, report.HostFailed), append(dry(r), "-v")...)
 	case counts.Unreachable > 0:
@@ -38,6 +40,19 @@ func Next(r report.Report) string {
 		return command("run", r.Limit)
 	}
 	return ""
+}
+
+// untold tells whether all that did not end well could only not be told, as of a container
+// that a run would start.
+func untold(r report.Report) bool {
+	for _, h := range r.Hosts {
+		for _, s := range h.Steps {
+			if s.Status == tasks.StatusFailed || s.Status == tasks.StatusSkipped && s.Cause != tasks.CauseNeed {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // mendable tells whether a plain run would mend some of what a check has found.

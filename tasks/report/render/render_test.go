@@ -295,3 +295,32 @@ func TestWhatIsRestartedCountsOnceAndANoteIsSaidOnce(t *testing.T) {
 		t.Errorf("%s, want the note once", got)
 	}
 }
+
+func TestWarningsOfAStepThatIsAsWantedAreShown(t *testing.T) {
+	r := report.Report{Command: "check", Finished: true, Hosts: []report.Host{{Name: "pve1", Status: report.HostOK, Steps: []report.Step{
+		{ID: "docker:910", Result: tasks.Result{Status: tasks.StatusOK, Warnings: []string{"lxc.cap.drop: leaves root\x1b[31m every capability"}}},
+		{ID: "file:/etc/motd", Result: tasks.Result{Status: tasks.StatusOK}},
+	}}}}
+	var b strings.Builder
+	if err := Text(&b, r, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.String(); !strings.Contains(got, "docker:910  ok\n") || !strings.Contains(got, "    warning: lxc.cap.drop: leaves root") || strings.ContainsAny(got, "\x1b") || strings.Contains(got, "motd") {
+		t.Error(got)
+	}
+}
+
+func TestRestartsOfContainersAndOfServicesAreCountedApart(t *testing.T) {
+	restart := func(id string) report.Step {
+		d := tasks.Diff{{Path: "a", To: "1", Effect: tasks.EffectRestart}, {Path: "b", To: "1", Effect: tasks.EffectRestart}}
+		return report.Step{ID: id, Result: tasks.Result{Status: tasks.StatusWouldChange, Changes: d}}
+	}
+	r := report.Report{Command: "check", Mode: tasks.ModeCheck, Finished: true, Hosts: []report.Host{{Name: "pve1", Status: report.HostDrifted, Steps: []report.Step{restart("lxc:910"), restart("docker:910"), restart("docker:911")}}}}
+	var b strings.Builder
+	if err := Text(&b, r, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.String(); !strings.Contains(got, "6 differences (1 container restarts, 2 services restart)") {
+		t.Error(got)
+	}
+}

@@ -190,7 +190,7 @@ func (t *text) step(s report.Step) []string {
 	if s.ID == containers.StepID { // see containers
 		s.Data = nil
 	}
-	if s.Status == tasks.StatusOK && len(s.Data) == 0 && t.verbosity < term.Steps {
+	if s.Status == tasks.StatusOK && len(s.Data) == 0 && len(s.Warnings) == 0 && t.verbosity < term.Steps {
 		return nil
 	}
 	glyph, role := term.StepGlyph(s.Result)
@@ -205,6 +205,9 @@ func (t *text) step(s report.Step) []string {
 	}
 	if !strings.HasPrefix(s.ID, bootcheck.Name+":") { // phoenix check --boot says it in a section of its own
 		out = append(out, t.changes(s)...)
+	}
+	for _, w := range s.Warnings {
+		out = append(out, "    "+t.s.Paint(term.Change, "warning: ")+t.s.Clean(w))
 	}
 	for _, l := range s.Log {
 		out = append(out, "    "+t.s.Paint(term.Faint, "| "+t.s.Clean(l.Text)))
@@ -331,21 +334,30 @@ func (t *text) effects() string {
 		return ""
 	}
 	count := make(map[tasks.Effect]int)
-	total := 0
+	total, containers, services := 0, 0, 0
 	for _, h := range t.report.Hosts {
 		for _, s := range h.Steps {
+			total += len(s.Changes)
+			restarts := false
 			for _, c := range s.Changes {
-				count[c.Effect]++
-				total++
+				if c.Effect != tasks.EffectRestart {
+					count[c.Effect]++
+				}
+				restarts = restarts || c.Effect == tasks.EffectRestart
 			}
-			if n := len(s.Changes.With(tasks.EffectRestart)); n > 1 {
-				count[tasks.EffectRestart] -= n - 1
+			switch {
+			case restarts && strings.HasPrefix(s.ID, "lxc:"):
+				containers++
+			case restarts:
+				services++
 			}
 		}
 	}
-	restart := "container restarts"
-	if count[tasks.EffectRestart] > 1 {
-		restart = "containers restart"
+	restart := func(n int, what string) string {
+		if n > 1 {
+			return what + "s restart"
+		}
+		return what + " restarts"
 	}
 	if total == 0 {
 		return ""
@@ -356,7 +368,8 @@ func (t *text) effects() string {
 		term.Part{N: count[tasks.EffectReplace], Word: "replace", Role: term.Bad},
 		term.Part{N: count[tasks.EffectRollback], Word: "rollback", Role: term.Bad},
 		term.Part{N: count[tasks.EffectReboot], Word: "reboot", Role: term.Bad},
-		term.Part{N: count[tasks.EffectRestart], Word: restart, Role: term.Change},
+		term.Part{N: containers, Word: restart(containers, "container"), Role: term.Change},
+		term.Part{N: services, Word: restart(services, "service"), Role: term.Change},
 		term.Part{N: count[tasks.EffectPending], Word: "pending", Role: term.Change},
 		term.Part{N: count[tasks.EffectLive], Word: "live"},
 	)

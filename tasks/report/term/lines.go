@@ -113,10 +113,16 @@ func (s Style) step(e tasks.Event) []line {
 	switch {
 	case e.Started != nil:
 		return []line{{levelLog, fmt.Sprintf("%s begins (%d of %d)", id, e.Started.Index, e.Started.Total)}}
+	case e.Log != nil && e.Log.Stream == "quiet":
+		return []line{{levelOutcome, id + " | " + s.Clean(e.Log.Text)}}
 	case e.Log != nil:
 		return []line{{levelLog, id + " | " + s.Clean(e.Log.Text)}}
 	case e.Result != nil:
-		return []line{{stepLevel(*e.Result), s.result(id, *e.Result)}}
+		out := []line{{stepLevel(*e.Result), s.result(id, *e.Result)}}
+		for _, w := range e.Result.Warnings {
+			out = append(out, line{levelTrouble, s.Paint(Change, "warning: ") + id + ": " + s.Clean(w)})
+		}
+		return out
 	}
 	return nil
 }

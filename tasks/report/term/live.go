@@ -17,13 +17,18 @@ const (
 	ageInterval   = time.Second
 )
 
-// live draws a line per busy host and one for the run, in place, below the lines that
+// maxFresh is how many lines of logs one frame takes: thousands a second are more than
+// anybody reads, and the record of the run has them all.
+const maxFresh = 500
+
+// live draws a line per busy host, with the last that it printed, and one for the run, in place, below the lines that
 // stay.
 type live struct {
 	o     Options
 	upTo  level
 	runs  progress
 	fresh []string // lines that stay and have not been written yet
+	more  int      // lines of logs that did not find room among them
 	drawn []int    // the widths of the lines drawn in place
 	last  time.Time
 	dirty bool
@@ -40,7 +45,11 @@ func (l *live) event(e report.Event) {
 	l.dirty = true
 	l.runs.add(e)
 	for _, line := range l.o.Style.describe(e) {
-		if line.level <= l.upTo {
+		switch {
+		case line.level > l.upTo:
+		case line.level == levelLog && len(l.fresh) >= maxFresh:
+			l.more++
+		default:
 			l.fresh = append(l.fresh, line.text)
 		}
 	}
@@ -102,7 +111,10 @@ func (l *live) write(columns int, frame []string) {
 	for _, line := range l.fresh {
 		b.WriteString(line + "\n")
 	}
-	l.fresh, l.drawn = nil, l.drawn[:0]
+	if l.more > 0 {
+		fmt.Fprintf(&b, "and %s more, which the record of the run has\n", Count(l.more, "line"))
+	}
+	l.fresh, l.more, l.drawn = nil, 0, l.drawn[:0]
 	for _, line := range frame {
 		b.WriteString(line + "\n")
 		l.drawn = append(l.drawn, Width(l.o.Style.Clean(line)))
@@ -137,13 +149,29 @@ func (l *live) frame(columns, rows int, now time.Time) []string {
 	}
 	lines := make([]string, 0, len(shown)+2)
 	names := l.nameWidth(shown, columns)
+	spare := room - len(shown)
 	for _, b := range shown {
 		lines = append(lines, l.busyLine(b, names, columns-1, now))
+		if said := l.saidLine(b, columns-1); said != "" && spare > 0 && more == "" {
+			lines = append(lines, said)
+			spare--
+		}
 	}
 	if more != "" && room > 0 {
 		lines = append(lines, s.Paint(Faint, s.Fit(more, columns-1, false)))
 	}
 	return append(lines, l.totalLine(columns-1, now))
+}
+
+// saidLine is the last that a program of the host printed, below its busy line; "" where
+// every line stays on the screen anyway.
+func (l *live) saidLine(b *busyHost, columns int) string {
+	s := l.o.Style
+	text := strings.TrimSpace(s.Clean(b.said))
+	if text == "" || l.upTo >= levelLog || columns < 12 {
+		return ""
+	}
+	return s.Paint(Faint, s.Fit("    "+text, columns, false))
 }
 
 // totalLine is cut before it is painted, so that no escape sequence is.

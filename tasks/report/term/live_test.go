@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"phoenix/tasks"
 	"phoenix/tasks/report"
 )
 
@@ -227,6 +228,93 @@ func TestLiveTellsMoreWhenAsked(t *testing.T) {
 			got := v.show(t)
 			if steps, logs := strings.Count(got, "file:/etc/motd changed"), strings.Count(got, "formatting volume"); steps != want[0] || logs != want[1] {
 				t.Errorf("verbosity %d: %d steps, %d logs, want %v:\n%s", verbosity, steps, logs, want, got)
+			}
+		}
+	})
+}
+
+func logLine(host, id, text string) report.Event {
+	return report.Event{Time: time.Now(), Host: host, Step: &tasks.Event{Step: id, Log: &tasks.Log{Stream: "stdout", Text: text}}}
+}
+
+func TestLiveShowsTheLastLineOfAStepUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := &terminal{columns: 60}
+		d := openLive(v, 24, Normal)
+		d.Event(started("pve1", "pve2"))
+		synctest.Wait()
+		for _, h := range []string{"pve1", "pve2"} {
+			d.Event(hostStarted(h))
+			d.Event(step(h, "lxc:900", 1, 2))
+		}
+		d.Event(logLine("pve1", "lxc:900", "Get:1 http://deb.debian.org"))
+		d.Event(logLine("pve1", "lxc:900", "\x1b[31mUnpacking docker.io (20.10.24) over a version of a name that is long ..."))
+		pass(time.Second + frameInterval)
+		want := "" +
+			"  pve1  lxc:900                               1/2       1 s\n" +
+			"    Unpacking docker.io (20.10.24) over a version of a nam…\n" +
+			"  pve2  lxc:900                               1/2       1 s\n" +
+			"check 0/2 hosts · 1 s\n"
+		if got := v.show(t); got != want {
+			t.Errorf("shows\n%s\nwant\n%s", got, want)
+		}
+		d.Event(report.Event{Time: time.Now(), Host: "pve1", Step: &tasks.Event{Step: "lxc:900", Result: &tasks.Result{Status: tasks.StatusChanged}}})
+		pass(time.Second)
+		if got := v.show(t); strings.Contains(got, "Unpacking") {
+			t.Errorf("still shows\n%s", got)
+		}
+		d.Close()
+	})
+}
+
+func TestLiveGivesBusyHostsTheRoomOfTheirLines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for rows, want := range map[int]int{10: 4, 8: 2, 6: 0, 5: 0} { // of 4 hosts
+			v := &terminal{columns: 80}
+			d := openLive(v, rows, Normal)
+			d.Event(started("x"))
+			for i := range 4 {
+				h := fmt.Sprintf("pve%d", i)
+				d.Event(hostStarted(h))
+				d.Event(step(h, "lxc:900", 1, 2))
+				d.Event(logLine(h, "lxc:900", "Unpacking"))
+			}
+			pass(time.Second)
+			got := v.show(t)
+			if n := strings.Count(got, "Unpacking"); n != want || len(strings.Split(got, "\n")) > rows {
+				t.Errorf("%d rows: %d lines, want %d:\n%s", rows, n, want, got)
+			}
+			d.Close()
+		}
+	})
+}
+
+func TestLiveIsNotDrownedByAFloodOfLines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for verbosity, want := range map[Verbosity]int{Normal: 0, Logs: maxFresh} {
+			v := &terminal{columns: 80}
+			l := newLive(Options{Out: v, Style: Style{Live: true}, Verbosity: verbosity, Now: time.Now, Getenv: env()})
+			l.event(started("pve1"))
+			l.event(step("pve1", "lxc:900", 1, 2))
+			l.paint()
+			v.take()
+			const flood = 100_000
+			e := logLine("pve1", "lxc:900", "noise")
+			for range flood {
+				l.event(e)
+			}
+			l.event(warning("keep: this matters"))
+			if len(l.fresh) > maxFresh+2 {
+				t.Errorf("verbosity %d: %d lines wait", verbosity, len(l.fresh))
+			}
+			<-time.After(frameInterval)
+			l.paint()
+			got := v.take()
+			if n := strings.Count(got, "| noise\n"); n > want || n < want-2 || !strings.Contains(got, "keep: this matters") {
+				t.Errorf("verbosity %d: %d lines of %d are drawn, want %d", verbosity, n, flood, want)
+			}
+			if rest := regexp.MustCompile(`(?m)^and 99\d\d\d lines more, which the record of the run has$`).MatchString(got); rest != (want > 0) {
+				t.Errorf("verbosity %d: what was left out is told: %v", verbosity, rest)
 			}
 		}
 	})

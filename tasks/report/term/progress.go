@@ -28,6 +28,8 @@ type busyHost struct {
 	steps tasks.Underway
 	index int // of the step that was begun last
 	total int
+	said  string // the last line of a step that has not ended
+	voice string // that step
 }
 
 func (p *progress) add(e report.Event) {
@@ -94,6 +96,12 @@ func (p *progress) step(e report.Event) {
 	b.steps.Note(seen)
 	if e.Step.Started != nil {
 		b.index, b.total = e.Step.Started.Index, e.Step.Started.Total
+	}
+	switch {
+	case e.Step.Log != nil:
+		b.said, b.voice = e.Step.Log.Text, e.Step.Step
+	case e.Step.Result != nil && e.Step.Step == b.voice:
+		b.said, b.voice = "", ""
 	}
 	oldest := b.steps.Oldest()
 	switch more := b.steps.Len() - 1; {
