@@ -226,7 +226,11 @@ func (a *aptCall) removeAll(remove, list []dpkgEntry) ([]dpkgEntry, error) {
 
 // packageUnit is the unit that a package brings, or "".
 func (m *Machine) packageUnit(name string) string {
-	for _, a := range slices.Concat(debianArchive(), proxmoxArchive(m.versions()), nvidiaArchive()) {
+	list := slices.Concat(debianArchive(), proxmoxArchive(m.versions()), nvidiaArchive())
+	if m.distro.id != "" {
+		list = slices.Concat(guestArchive(m.distro), dockerArchive(m.distro), toolkitArchive(), nvidiaArchive())
+	}
+	for _, a := range list {
 		if a.name == name {
 			return a.unit
 		}
@@ -237,7 +241,7 @@ func (m *Machine) packageUnit(name string) string {
 // startPackage lays, enables and starts the unit of a package, as Debian's
 // maintainer scripts do.
 func (c *call) startPackage(name string) error {
-	brings := map[string]func() error{"sudo": c.m.laySudo, "nfs-kernel-server": c.m.layNFS, "samba": c.m.laySamba, "zsh": c.m.layZsh}
+	brings := map[string]func() error{"sudo": c.m.laySudo, "nfs-kernel-server": c.m.layNFS, "samba": c.m.laySamba, "zsh": c.m.layZsh, "python3": c.m.layPython}
 	if lay := brings[name]; lay != nil {
 		if err := lay(); err != nil {
 			return err

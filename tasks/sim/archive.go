@@ -44,6 +44,8 @@ func debianArchive() []archived {
 		{name: "tmux", version: "3.3a-3"},
 		{name: "unattended-upgrades", version: "2.9.1+nmu3", unit: "unattended-upgrades.service"},
 		{name: "vim", version: "2:9.0.1378-2+deb12u2"},
+		{name: "wget", version: "1.21.3-1+deb12u1"},
+		{name: "cmake", version: "3.25.1-1"},
 		{name: "zsh", version: "5.9-4+b6"},
 	}
 }
@@ -117,6 +119,9 @@ func (m *Machine) sources() []source {
 // offers is what the archive behind the source holds. A Proxmox archive offers
 // packages in its own components only.
 func (s source) offers(v versions) []archived {
+	if v.guest.id != "" {
+		return s.inside(v.guest)
+	}
 	switch {
 	case s.suite == v.codename+"-security" && strings.Contains(s.uri, "debian-security"):
 		return slices.DeleteFunc(debianArchive(), func(a archived) bool { return a.name != "openssl" })

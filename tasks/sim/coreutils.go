@@ -158,7 +158,8 @@ func grep(c *call) int {
 	code := c.inputs(words[1:], func(r io.Reader) error {
 		lines, err := readLines(r)
 		for _, line := range lines {
-			if strings.Contains(line, words[0]) != strings.Contains(flags, "v") {
+			found := strings.Contains(line, words[0]) && (line == words[0] || !strings.Contains(flags, "x"))
+			if found != strings.Contains(flags, "v") {
 				count++
 				if !strings.ContainsAny(flags, "cq") {
 					c.printf("%s\n", line)
@@ -218,11 +219,21 @@ func (c *call) list(word string) int {
 }
 
 func id(c *call) int {
+	name, uid, gid := "root", "0", "0"
+	if last := c.argv[len(c.argv)-1]; len(c.argv) > 1 && !strings.HasPrefix(last, "-") {
+		users := c.m.table(passwdFile)
+		i := users.row(last)
+		if i < 0 {
+			c.errorf("id: ‘%s’: no such user\n", last)
+			return 1
+		}
+		name, uid, gid = last, users[i][2], users[i][3]
+	}
 	if len(c.argv) > 1 && c.argv[1] == "-u" {
-		c.printf("0\n")
+		c.printf("%s\n", uid)
 		return 0
 	}
-	c.printf("uid=0(root) gid=0(root) groups=0(root)\n")
+	c.printf("uid=%[1]s(%[2]s) gid=%[3]s(%[2]s) groups=%[3]s(%[2]s)\n", uid, name, gid)
 	return 0
 }
 

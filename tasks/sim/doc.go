@@ -5,7 +5,7 @@
 // It serves tests, demonstrations and the lab, which puts an SSH server in front
 // of it. All state is in files below Machine.Root, so that several processes can
 // serve one machine; nothing on the real machine outside Root is read or changed,
-// and no real program is started.
+// and no real program is started. Machine.Containers can make its containers real ones.
 //
 // The behaviour comes from 364 recorded calls of pve-container 5.3.5 and
 // pve-manager 8.4.21, kept in testdata/pct-catalogue.json and played back by the

@@ -13,8 +13,22 @@ import (
 
 // curl fetches a file: of the simulated internet there is NVIDIA's installer alone.
 func curl(c *call) int {
+	if code, local := c.curlLocal(); local {
+		return code
+	}
+	if code, met := c.curlGuest(); met {
+		return code
+	}
 	i := slices.IndexFunc(c.argv, func(w string) bool { return w == "-o" || w == "--output" })
 	url := c.argv[len(c.argv)-1]
+	if key := archiveKey(url); i < 0 && key != nil {
+		c.printf("%s", key)
+		return 0
+	}
+	if sums := ollamaSums(url); i < 0 && sums != "" {
+		c.printf("%s", sums)
+		return 0
+	}
 	if i < 0 || i+1 >= len(c.argv) || !strings.Contains(url, "://") {
 		c.errorf("curl: (2) no URL specified\n")
 		return 2
@@ -43,6 +57,9 @@ func (c *call) internet(url string) ([]byte, int) {
 	if _, offline := c.struck("", FaultDownload); offline {
 		c.errorf("curl: (6) Could not resolve host: %s\n", host)
 		return nil, 6
+	}
+	if data := ollamaRelease(url); data != nil {
+		return data, 0
 	}
 	version := regexp.MustCompile(`/NVIDIA-Linux-x86_64-([0-9.]+)\.run$`).FindStringSubmatch(url)
 	if version == nil {
@@ -78,7 +95,13 @@ func mv(c *call) int {
 		c.errorf("mv: missing file operand\nTry 'mv --help' for more information.\n")
 		return 1
 	}
-	err := os.Rename(c.m.path(c.abs(words[0])), c.m.path(c.abs(words[1])))
+	to := c.m.path(c.abs(words[1]))
+	if slices.Contains(c.argv, "--backup=numbered") && c.m.exists(c.abs(words[1])) {
+		if err := os.Rename(to, to+".~1~"); err != nil {
+			return c.died(err, 1)
+		}
+	}
+	err := os.Rename(c.m.path(c.abs(words[0])), to)
 	if errors.Is(err, fs.ErrNotExist) {
 		c.errorf("mv: cannot stat '%s': No such file or directory\n", words[0])
 		return 1

@@ -35,8 +35,8 @@ func (m *Machine) setProcess(id int, run bool) error {
 			return err
 		}
 	}
-	if !run {
-		return nil
+	if err := m.setGPUProcess(id, run); err != nil || !run {
+		return err
 	}
 	pid := 2000 + m.intN(60000)
 	for m.exists(fmt.Sprintf("/proc/%d", pid)) {
@@ -77,11 +77,7 @@ func (m *Machine) guestNetwork(id int, dir string, files map[string]string) {
 		if fault != "" || normalBoolean(nic["link_down"]) == "1" {
 			continue
 		}
-		ip := nic["ip"]
-		if ip == "dhcp" {
-			ip = fmt.Sprintf("10.99.%d.%d/24", 99-number(key), 100+id%100)
-		}
-		if p, err := netip.ParsePrefix(ip); err == nil {
+		if p, err := netip.ParsePrefix(leased(id, key, nic["ip"])); err == nil {
 			mask := netip.PrefixFrom(netip.AddrFrom4([4]byte{255, 255, 255, 255}), p.Bits()).Masked().Addr()
 			routes += fmt.Sprintf("%s\t%s\t00000000\t0001\t0\t0\t0\t%s\t0\t0\t0\n", nic["name"], backwards(p.Masked().Addr()), backwards(mask))
 			trie += fmt.Sprintf("     |-- %s\n        /32 host LOCAL\n", p.Addr())

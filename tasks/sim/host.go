@@ -51,7 +51,9 @@ func (h *host) Run(ctx context.Context, cmd tasks.Cmd) (tasks.Output, error) {
 		name, value, _ := strings.Cut(pair, "=")
 		c.env[name] = value
 	}
+	ended := tasks.Running(ctx, cmd)
 	code := c.run()
+	ended()
 	out := tasks.Output{Stdout: stdout.kept, Stderr: stderr.kept, Code: code}
 	stdout.flush()
 	stderr.flush()

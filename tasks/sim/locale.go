@@ -24,7 +24,7 @@ func (m *Machine) layLocales(identity) error {
 
 // localeFile has the default; Debian 13 has moved it.
 func (m *Machine) localeFile() string {
-	if m.Release == "9.1" {
+	if m.versions().debian == "13" {
 		return "/etc/locale.conf"
 	}
 	return "/etc/default/locale"

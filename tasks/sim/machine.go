@@ -35,6 +35,11 @@ type Machine struct {
 	// Down, when set, is called when the machine goes down in a reboot, so that its
 	// connections can be ended.
 	Down func()
+	// Containers, when set, makes the containers real.
+	Containers Containers
+
+	// distro says what the machine is when it is the inside of a container.
+	distro guestOS
 
 	mu     sync.Mutex // guards random
 	random *rand.Rand
@@ -70,7 +75,8 @@ type Streams struct {
 type call struct {
 	m        *Machine
 	ctx      context.Context
-	argv     []string // the program first
+	argv     []string // the program first, without its folder
+	folder   string   // of the program, as it was given
 	in       io.Reader
 	out, err io.Writer
 	// dir is the working directory on the simulated machine.
@@ -171,6 +177,7 @@ func (c *call) run() int {
 		return 130
 	}
 	name := filepath.Base(c.argv[0])
+	c.folder = filepath.Dir(c.argv[0])
 	c.argv = append([]string{name}, c.argv[1:]...)
 	c.warnOfLocale()
 	if code, hit := c.fault(""); hit {
@@ -199,6 +206,12 @@ func (c *call) warnOfLocale() {
 // find returns the program behind a name or a path in a bin folder.
 func (m *Machine) find(name string) (program, bool) {
 	dir, base := filepath.Split(name)
+	if m.isGPUProbe(name) {
+		return gpuProbe, true
+	}
+	if m.distro.id != "" && !m.missing(base) {
+		return m.findInside(dir, base)
+	}
 	bins := []string{"", "/bin/", "/sbin/", "/usr/bin/", "/usr/sbin/"}
 	if !slices.Contains(bins, dir) || m.missing(base) || m.lacks(base) {
 		return nil, false

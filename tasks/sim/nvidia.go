@@ -64,10 +64,18 @@ func headerPackages(v versions) []archived {
 // scripts do.
 func (c *call) settled(e dpkgEntry) error {
 	upstream, _, _ := strings.Cut(e.version, "-")
+	if err := c.m.dockerBrings(e.name); err != nil {
+		return err
+	}
 	if kernel, is := strings.CutPrefix(e.name, "proxmox-headers-"); is {
 		return c.m.write("/lib/modules/"+kernel+"/build/Makefile", []byte("# simulated\n"), 0o644)
 	}
+	if err := c.m.layUserSpace(e.name, upstream); err != nil {
+		return err
+	}
 	switch e.name {
+	case "nginx":
+		return c.m.layNginx()
 	case "libnvidia-ml1":
 		return c.m.layLibrary(upstream)
 	case "nvidia-kernel-dkms", "nvidia-kernel-open-dkms", "nvidia-open-kernel-dkms":
@@ -288,8 +296,11 @@ func (m *Machine) makeNodes(words []string) error {
 // machine and has DKMS build the module for the running kernel.
 func (c *call) runfile(version string, words []string) int {
 	if slices.Contains(words, "--advanced-options") || slices.Contains(words, "-A") {
-		c.printf("  -s, --silent\n  --dkms\n  -z, --no-nouveau-check\n  --skip-module-load\n  --allow-installation-with-running-driver\n  -M KERNEL-MODULE-TYPE, --kernel-module-type=KERNEL-MODULE-TYPE\n")
+		c.printf("  -s, --silent\n  --dkms\n  -z, --no-nouveau-check\n  --skip-module-load\n  --no-kernel-modules\n  --no-kernel-module-source\n  --no-nvidia-modprobe\n  --systemd, --no-systemd\n  --allow-installation-with-running-driver\n  -M KERNEL-MODULE-TYPE, --kernel-module-type=KERNEL-MODULE-TYPE\n")
 		return 0
+	}
+	if slices.Contains(words, "--no-kernel-modules") {
+		return c.runfileUser(version)
 	}
 	fail := func(text string) int {
 		c.errorf("\nERROR: %s\n\nERROR: Installation has failed.  Please see the file '/var/log/nvidia-installer.log' for details.\n", text)

@@ -201,7 +201,7 @@ func (c *clone) copyAll() error {
 	if name := c.args["snapname"]; name != "" {
 		from = snapshotDir(c.id, name)
 	}
-	if err := copyTree(c.m.path(from), c.m.path(guestRoot(c.newID))); err != nil {
+	if err := c.m.copyGuest(from, guestRoot(c.newID)); err != nil {
 		return err
 	}
 	return c.m.cloneRules(c.id, c.newID)

@@ -253,6 +253,9 @@ func (c *creation) unpack() error {
 	if c.hit("unpack") {
 		return errors.New("killed")
 	}
+	if c.m.Containers != nil {
+		return c.m.Containers.Unpack(c.ctx, c.id, c.template, c.m.path(guestRoot(c.id)), c.unprivileged())
+	}
 	c.printf("Total bytes read: 214732800 (205MiB, 118MiB/s)\n")
 	return layGuest(c.m, c.id, path.Base(c.template))
 }
@@ -270,6 +273,14 @@ func (c *creation) undo() error {
 	return errors.Join(errs...)
 }
 
+// unprivileged tells whether the container is to be one, as Proxmox's default has it.
+func (c *creation) unprivileged() bool {
+	if v, ok := c.args["unprivileged"]; ok {
+		return v == "1"
+	}
+	return c.m.Release >= "9"
+}
+
 // fill makes the configuration of the arguments and Proxmox's defaults.
 func (c *creation) fill() {
 	keys := c.cfg.keys
@@ -279,11 +290,7 @@ func (c *creation) fill() {
 			c.cfg.set(name, c.m.normalValue(name, c.args[name]))
 		}
 	}
-	unprivileged := c.m.Release >= "9"
-	if v, ok := c.args["unprivileged"]; ok {
-		unprivileged = v == "1"
-	}
-	if unprivileged {
+	if c.unprivileged() {
 		keys["unprivileged"] = "1"
 	}
 	for key, value := range map[string]string{"hostname": fmt.Sprintf("CT%d", c.id), "memory": "512", "swap": "512"} {

@@ -3,7 +3,6 @@ package sim
 import (
 	"context"
 	"maps"
-	"math/rand/v2"
 	"os"
 	"path"
 	"strings"
@@ -42,54 +41,21 @@ func pctEnter(p *pctCall) error {
 	return nil
 }
 
-// guestPrograms are what a simulated guest can run, of the machine's own programs.
-func guestPrograms() []string {
-	return []string{"sh", "bash", "env", "uname", "hostname", "cat", "echo", "ls", "true", "false", "systemctl", "dpkg", "dpkg-query", "apt-get"}
-}
-
-// guest is the inside of a container as a machine of its own.
-func (m *Machine) guestMachine(id int) *Machine {
-	g := &Machine{Root: m.path(guestRoot(id)), Release: m.Release, LockTimeout: m.LockTimeout, Now: m.Now,
-		random: rand.New(rand.NewPCG(uint64(m.intN(1<<30)), uint64(id)))}
-	g.Node = strings.TrimSpace(g.text("/etc/hostname"))
-	return g
-}
-
 // attach runs a program inside a running container.
 func (c *call) attach(id int, env map[string]string, argv []string) int {
 	g := c.m.guestMachine(id)
 	inner := &call{m: g, ctx: c.ctx, argv: append([]string{path.Base(argv[0])}, argv[1:]...), in: c.in, out: c.out, err: c.err, dir: "/root", env: env}
-	switch name := inner.argv[0]; name {
-	case "reboot", "poweroff":
+	if name := inner.argv[0]; name == "reboot" || name == "poweroff" {
 		return c.guestPower(id, name == "reboot")
-	case "nproc":
-		c.printf("1\n")
-		return 0
-	case "touch":
-		return inner.touch()
-	default:
-		for _, known := range guestPrograms() {
-			if run, ok := programs()[name]; ok && known == name {
-				return run(inner)
-			}
-		}
+	}
+	if takesIn(argv) {
+		return c.takeIn(id, g, argv)
+	}
+	if run, ok := g.find(argv[0]); ok {
+		return run(inner)
 	}
 	c.errorf("lxc-attach: %d: ../src/lxc/attach.c: lxc_attach_run_command: 1841 No such file or directory - Failed to exec \"%s\"\n", id, argv[0])
 	return 127
-}
-
-// touch makes the files that are missing.
-func (c *call) touch() int {
-	for _, file := range c.argv[1:] {
-		if c.m.exists(file) {
-			continue
-		}
-		if err := c.m.write(file, nil, 0o644); err != nil {
-			c.errorf("touch: cannot touch '%s': %v\n", file, err)
-			return 1
-		}
-	}
-	return 0
 }
 
 // guestPower stops the container from inside, or restarts it; either way what is

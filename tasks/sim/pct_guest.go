@@ -34,25 +34,8 @@ func templateOS(file string) (ostype, arch string) {
 
 // layGuest lays the files of a fresh guest.
 func layGuest(m *Machine, id int, template string) error {
-	root := guestRoot(id)
-	for _, dir := range strings.Fields("bin boot dev etc/network/interfaces.d etc/systemd/system home lib lib64 lost+found media mnt opt proc/sys/kernel root run sbin srv sys tmp usr/bin var/log") {
-		if err := os.MkdirAll(m.path(root+"/"+dir), 0o755); err != nil {
-			return err
-		}
-	}
-	ostype, _ := templateOS(template)
-	version := regexp.MustCompile(`-(\d+(\.\d+)?)-`).FindStringSubmatch(template)
-	release := "12"
-	if version != nil {
-		release = version[1]
-	}
-	files := map[string]string{
-		"etc/os-release": fmt.Sprintf("NAME=%q\nID=%s\nVERSION_ID=%q\n", ostype, ostype, release),
-		"etc/passwd":     "root:x:0:0:root:/root:/bin/bash\nwww-data:x:33:33:www-data:/var/www:/usr/sbin/nologin\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
-		"etc/group":      "root:x:0:\nwww-data:x:33:\nvideo:x:44:\nrender:x:106:\nnogroup:x:65534:\n",
-		"etc/hosts":      "127.0.0.1\tlocalhost\n::1\t\tlocalhost ip6-localhost ip6-loopback\nff02::1\t\tip6-allnodes\nff02::2\t\tip6-allrouters\n",
-	}
-	return writeGuest(m, id, files, 0o644)
+	g := &Machine{Root: m.path(guestRoot(id)), LockTimeout: m.LockTimeout, Now: m.Now}
+	return g.layInside(template)
 }
 
 func writeGuest(m *Machine, id int, files map[string]string, mode fs.FileMode) error {
@@ -71,12 +54,23 @@ func guestCredentials(m *Machine, id int, keys string, password bool) error {
 	if keys != "" {
 		files["root/.ssh/authorized_keys"] = "# --- BEGIN PVE ---\n" + strings.TrimSuffix(keys, "\n") + "\n# --- END PVE ---\n"
 	}
+	if m.Containers != nil {
+		return writeGuest(m, id, files, 0o600) // it has the passwords of its template
+	}
 	shadow := "root:*:20000:0:99999:7:::\n"
 	if password {
 		shadow = "root:$y$j9T$simulated:20000:0:99999:7:::\n"
 	}
 	files["etc/shadow"] = shadow
 	return writeGuest(m, id, files, 0o600)
+}
+
+// uidMap is what the kernel says of a container's users: user_namespaces(7).
+func uidMap(cfg *config) string {
+	if cfg.keys["unprivileged"] == "1" {
+		return "         0     100000      65536\n"
+	}
+	return "         0          0 4294967295\n"
 }
 
 // setupGuest writes the files that Proxmox owns in a guest, at every start.
@@ -95,9 +89,15 @@ func setupGuest(m *Machine, id int, cfg *config) error {
 	files := map[string]string{
 		"etc/hostname":             short + "\n",
 		"proc/sys/kernel/hostname": short + "\n",
-		"etc/resolv.conf":          block(resolvConf(m, cfg)),
-		"etc/network/interfaces":   interfacesFile(cfg),
-		"etc/hosts":                hostsFile(m.text(guestRoot(id)+"/etc/hosts"), staticIP(cfg), full, short),
+		// A container has the kernel of its host.
+		"proc/sys/kernel/osrelease": m.text("/proc/sys/kernel/osrelease"),
+		"proc/self/uid_map":         uidMap(cfg),
+		"etc/resolv.conf":           block(resolvConf(m, cfg)),
+		"etc/network/interfaces":    interfacesFile(cfg),
+		"etc/hosts":                 hostsFile(m.text(guestRoot(id)+"/etc/hosts"), staticIP(cfg), full, short),
+	}
+	if driver := m.text("/proc/driver/nvidia/version"); driver != "" {
+		files["proc/driver/nvidia/version"] = driver // as all of /proc that is not about processes
 	}
 	for _, key := range cfg.numbered("dev") {
 		if dev, fault := deviceSchema().split(cfg.keys[key]); fault == "" {
@@ -126,6 +126,9 @@ func setupGuest(m *Machine, id int, cfg *config) error {
 // PVE::LXC::update_lxc_config does at a start and at every pct set, that of a running
 // container included (pve-container 5.3.5).
 func writeLXCConfig(m *Machine, id int, cfg *config) error {
+	if m.Containers != nil {
+		return m.Containers.Configure(id)
+	}
 	var b strings.Builder
 	name := cfg.keys["hostname"]
 	if name == "" {

@@ -42,7 +42,7 @@ func pctSnapshot(p *pctCall) error {
 			return die(137, "")
 		}
 		cfg.keys["parent"] = name
-		return copyTree(p.m.path(guestRoot(p.id)), p.m.path(snapshotDir(p.id, name)))
+		return p.m.copyGuest(guestRoot(p.id), snapshotDir(p.id, name))
 	})
 }
 
@@ -142,7 +142,7 @@ func pctRollback(p *pctCall) error {
 		if err := os.RemoveAll(p.m.path(guestRoot(p.id))); err != nil {
 			return err
 		}
-		return copyTree(p.m.path(snapshotDir(p.id, name)), p.m.path(guestRoot(p.id)))
+		return p.m.copyGuest(snapshotDir(p.id, name), guestRoot(p.id))
 	})
 	if err == nil && p.on("start") {
 		return startContainer(p)

@@ -159,7 +159,11 @@ func (p *pctCall) logStart(file, line string) {
 
 // halt makes a running container stop: the post-stop hook applies what is pending.
 func (p *pctCall) halt() error {
-	if err := p.m.setRunning(p.id, false); err != nil {
+	stop := func() error { return p.m.setRunning(p.id, false) }
+	if p.m.Containers != nil {
+		stop = p.shutReal
+	}
+	if err := stop(); err != nil {
 		return err
 	}
 	cfg, err := p.load(p.id)

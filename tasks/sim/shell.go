@@ -6,15 +6,17 @@ import (
 	"io"
 	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 )
 
 // shell runs simple command lines: words, quotes, $NAME and $?, pipes, ; && ||,
-// redirections to and from files, and 2>&1. It knows -c alone. Everything else is a
-// syntax error, so that nothing is silently misread.
+// redirections to and from files, 2>&1, and set -e. It knows -c and -e alone. Everything
+// else is a syntax error, so that nothing is silently misread.
 func shell(c *call) int {
 	words := c.argv[1:]
+	strict := len(words) > 0 && optionE(words[0])
 	for len(words) > 0 && strings.HasPrefix(words[0], "-") && !strings.Contains(words[0], "c") {
 		words = words[1:]
 	}
@@ -31,8 +33,11 @@ func shell(c *call) int {
 		}
 		line = string(data)
 	}
-	s := &shellRun{call: *c}
+	s := &shellRun{call: *c, strict: strict}
 	s.env = maps.Clone(c.env)
+	if len(words) > 2 {
+		s.args = words[2:]
+	}
 	// A group around everything is how phoenix hands over a script (tasks/interp).
 	if body, ok := strings.CutPrefix(line, "{ :; "); ok {
 		if body, ok = strings.CutSuffix(body, "\n} </dev/null\n"); ok {
@@ -51,6 +56,8 @@ type shellRun struct {
 	call
 	status int
 	exited bool
+	strict bool     // set -e
+	args   []string // $0 and the others
 }
 
 // token is a word or, with op, an operator.
@@ -75,6 +82,9 @@ func (s *shellRun) line(text string) (int, error) {
 			if s.status, err = s.pipeline(tokens[:n]); err != nil {
 				return 2, err
 			}
+		}
+		if ends := n == len(tokens) || tokens[n].text == ";"; s.strict && ends && run && n > 0 && s.status != 0 {
+			break
 		}
 		if n == len(tokens) {
 			break
@@ -110,7 +120,24 @@ func tokens(text string) ([]token, error) {
 		}
 	}
 	l.end()
-	return l.out, nil
+	return l.out, keyword(l.out)
+}
+
+// keyword refuses what begins a command that is not simple, before anything is run.
+func keyword(tokens []token) error {
+	first := true
+	for _, t := range tokens {
+		if first && !t.op && slices.Contains(strings.Fields("if then elif else fi for while until do done case esac function select ! [[ . source eval trap"), t.text) {
+			return said("\"" + t.text + "\" unexpected (the simulated shell knows simple command lines only)")
+		}
+		first = t.op && slices.Contains([]string{";", "|", "&&", "||"}, t.text)
+	}
+	return nil
+}
+
+// optionE tells whether the letters of an option have e among them.
+func optionE(word string) bool {
+	return strings.HasPrefix(word, "-") && !strings.HasPrefix(word, "--") && strings.Contains(word, "e")
 }
 
 // end ends the word, if there is one.
@@ -162,6 +189,11 @@ func (l *lexer) char(ch byte) error {
 			l.at++
 		}
 	case '(', ')', '`', '{', '*':
+		if n := strings.IndexByte(rest, '}'); ch == '{' && n > 0 && strings.HasSuffix(l.word.String(), "$") && identifier(rest[:n]) {
+			l.add("{" + rest[:n+1])
+			l.at += n + 1
+			return nil
+		}
 		return said("\"" + string(ch) + "\" unexpected (the simulated shell knows simple command lines only)")
 	case ';', '|', '&', '<', '>':
 		return l.operator()
@@ -226,6 +258,9 @@ func (s *shellRun) expand(word string) string {
 		if name == "?" {
 			return strconv.Itoa(s.status)
 		}
+		if name == "0" && len(s.args) > 0 {
+			return s.args[0]
+		}
 		return s.env[name]
 	})
 	return strings.ReplaceAll(word, "\x00", "$")
@@ -261,6 +296,10 @@ func (s *shellRun) simple(tokens []token, in io.Reader, out io.Writer) (int, err
 	var saves []func() error
 	for i := 0; i < len(tokens); i++ {
 		t := tokens[i]
+		if t.text == "$@" && len(s.args) > 0 {
+			d.argv = append(d.argv, s.args[1:]...)
+			continue
+		}
 		if !t.op {
 			d.argv = append(d.argv, s.expand(t.text))
 			continue
@@ -338,11 +377,27 @@ func (s *shellRun) start(d *call) int {
 	case d.argv[0] == "cd" && len(d.argv) == 2:
 		s.dir = d.abs(d.argv[1])
 		return 0
-	case d.argv[0] == "export" || d.argv[0] == "set":
+	case d.argv[0] == "set":
+		for _, w := range d.argv[1:] {
+			s.strict = s.strict && !strings.HasPrefix(w, "+e") || optionE(w)
+		}
+		return 0
+	case d.argv[0] == "export":
+		for _, w := range d.argv[1:] {
+			if name, value, ok := strings.Cut(w, "="); ok {
+				s.env[name] = value
+			}
+		}
+		return 0
+	case d.argv[0] == ":":
 		return 0
 	}
 	if _, ok := s.m.find(d.argv[0]); !ok {
-		d.errorf("sh: 1: %s: not found\n", d.argv[0])
+		why := ""
+		if _, known := programs()[d.argv[0]]; !known && !strings.Contains(d.argv[0], "/") {
+			why = " (or not simulated)"
+		}
+		d.errorf("sh: 1: %s: not found%s\n", d.argv[0], why)
 		return 127
 	}
 	return d.run()

@@ -7,24 +7,21 @@ import (
 	"strings"
 )
 
-// brought are programs that a fresh Proxmox VE host lacks, by the package that brings
-// them.
+// brought are programs that neither a fresh Proxmox VE host nor a fresh guest has, by the
+// packages of which one brings them.
 func brought() map[string]string {
 	return map[string]string{
-		"visudo": "sudo", "exportfs": "nfs-kernel-server",
-		"testparm": "samba", "smbcontrol": "samba", "smbpasswd": "samba", "pdbedit": "samba",
+		"python3": "python3", "journalctl": "systemd", "visudo": "sudo", "exportfs": "nfs-kernel-server",
+		"testparm": "samba", "smbcontrol": "samba", "smbpasswd": "samba", "pdbedit": "samba", "update-ca-certificates": "ca-certificates",
+		"apk": "apk-tools", "rc-service": "openrc", "rc-update": "openrc",
+		"docker": "docker.io docker-ce-cli docker-cli", "dockerd": "docker.io docker-ce docker", "docker-compose": "docker-compose", "nginx": "nginx",
 	}
 }
 
 // lacks tells whether a program is missing because its package is.
 func (m *Machine) lacks(program string) bool {
-	name := brought()[program]
-	if name == "" {
-		return false
-	}
-	list := m.dpkgEntries()
-	i := dpkgIndex(list, name)
-	return i < 0 || !list[i].installed()
+	packages := strings.Fields(brought()[program])
+	return len(packages) > 0 && !m.packaged(packages)
 }
 
 // laySudo lays what Debian's package of sudo brings, and keeps what is there.

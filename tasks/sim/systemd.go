@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -27,6 +28,11 @@ func (m *Machine) setActive(unit string, active bool) error {
 	}
 	n, _ := strconv.Atoi(strings.TrimSpace(m.text(startsDir + unit)))
 	count := []byte(strconv.Itoa(n+1) + "\n")
+	if dockerUnit(unit) {
+		if err := m.dockerStarts(false); err != nil {
+			return err
+		}
+	}
 	if err := m.write(startsDir+unit, count, 0o644); err != nil {
 		return err
 	}
@@ -282,10 +288,16 @@ func (c *call) unitChangeOne(verb, unit string, now bool) (int, error) {
 	case verb == "reload" && active != "active":
 		c.errorf("%s is not active, cannot reload.\n", unit)
 		return 1, nil
+	case verb == "reload" && dockerUnit(unit):
+		return 0, c.m.dockerStarts(true)
 	case verb == "reload" || verb == "start" && active == "active" || strings.HasPrefix(verb, "try-") && active != "active":
 		return 0, nil
 	}
-	if err := c.m.unitNodes(unit); err != nil {
+	if !c.m.startable(unit) {
+		c.errorf("Job for %[1]s failed because the control process exited with error code.\nSee \"systemctl status %[1]s\" and \"journalctl -xeu %[1]s\" for details.\n", unit)
+		return 1, nil
+	}
+	if err := errors.Join(c.m.unitNodes(unit), c.m.noteRuns(unit)); err != nil {
 		return 1, err
 	}
 	return 0, c.m.setActive(unit, true)

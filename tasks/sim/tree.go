@@ -132,6 +132,9 @@ func (m *Machine) layFolders(identity) error {
 	}
 	sbin := []string{"pct", "pvesm"}
 	for _, name := range m.Programs() {
+		if brought()[name] != "" {
+			continue
+		}
 		dir := "/usr/bin/"
 		if slices.Contains(sbin, name) {
 			dir = "/usr/sbin/"

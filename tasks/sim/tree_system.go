@@ -9,13 +9,18 @@ import (
 // versions are what differs between the supported releases.
 type versions struct {
 	debian, codename, manager, repoid, kernel, container string
+	// guest is set in a container only, where but for debian and codename nothing else is.
+	guest guestOS
 }
 
 func (m *Machine) versions() versions {
-	if m.Release == "9.1" {
-		return versions{"13", "trixie", "9.1.4", "5ac30304265fbd8e", "6.17.4-1-pve", "6.0.18"}
+	if m.distro.id != "" {
+		return versions{debian: m.distro.version, codename: m.distro.codename, guest: m.distro}
 	}
-	return versions{"12", "bookworm", "8.4.21", "2606ac85", "6.8.12-9-pve", "5.3.5"}
+	if m.Release == "9.1" {
+		return versions{"13", "trixie", "9.1.4", "5ac30304265fbd8e", "6.17.4-1-pve", "6.0.18", guestOS{}}
+	}
+	return versions{"12", "bookworm", "8.4.21", "2606ac85", "6.8.12-9-pve", "5.3.5", guestOS{}}
 }
 
 func (m *Machine) laySystem(id identity) error {
@@ -53,7 +58,7 @@ func (m *Machine) laySystem(id identity) error {
 			"\tgateway 10.99.99.1\n\tbridge-ports eth0\n\tbridge-stp off\n\tbridge-fd 0\n\nauto vmbr1\niface vmbr1 inet static\n\taddress 10.77.0.1/24\n" +
 			"\tbridge-ports none\n\tbridge-stp off\n\tbridge-fd 0\n\nsource /etc/network/interfaces.d/*\n",
 	}
-	for _, zone := range strings.Fields("Etc/UTC UTC Europe/Berlin Europe/Vienna Europe/London Europe/Paris America/New_York America/Los_Angeles Asia/Tokyo Asia/Singapore Australia/Sydney") {
+	for _, zone := range timeZones() {
 		files["/usr/share/zoneinfo/"+zone] = "TZif2 simulated " + zone + "\n"
 	}
 	for _, device := range []string{"null", "zero", "kvm", "fuse", "net/tun"} {

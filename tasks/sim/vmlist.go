@@ -102,6 +102,12 @@ func (m *Machine) running(id int) bool {
 
 // setRunning adds the container's socket to the kernel's list, or takes it away.
 func (m *Machine) setRunning(id int, run bool) error {
+	switch {
+	case m.Containers != nil && run:
+		return m.Containers.Start(id)
+	case m.Containers != nil:
+		return m.Containers.Stop(id, 0, true)
+	}
 	return m.exclusive(func() error {
 		text := m.text(unixSockets)
 		if text == "" {
