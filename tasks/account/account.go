@@ -103,7 +103,7 @@ func Password(h tasks.Host, name string) (string, error) {
 // line finds the first line whose first field is name, as the C library does, and
 // splits it.
 func line(data []byte, name string) ([]string, bool) {
-	for l := range strings.Lines(string(data)) {
+	for _, l := range tasks.Lines(string(data)) {
 		if f := strings.Split(strings.TrimRight(l, "\n"), ":"); f[0] == name {
 			return f, true
 		}

@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"regexp"
 	"slices"
+	"sort"
 	"strings"
 
 	"phoenix/tasks"
@@ -66,7 +67,7 @@ func Kernels(h tasks.Host) ([]string, error) {
 			out = append(out, release)
 		}
 	}
-	slices.SortFunc(out, dpkg.CompareVersions)
+	sort.Slice(out, func(i, j int) bool { return dpkg.CompareVersions(out[i], out[j]) < 0 })
 	return out, nil
 }
 

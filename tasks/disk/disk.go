@@ -204,7 +204,7 @@ func identity(h tasks.Host, name string) (model, serial string, err error) {
 	if err != nil {
 		return "", "", err
 	}
-	for line := range strings.Lines(string(data)) {
+	for _, line := range tasks.Lines(string(data)) {
 		key, value, _ := strings.Cut(strings.TrimRight(line, "\n"), "=")
 		switch key {
 		case "E:ID_MODEL":

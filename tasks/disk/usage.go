@@ -45,7 +45,7 @@ func (u users) mounts(h tasks.Host) error {
 	if err != nil {
 		return err
 	}
-	for line := range strings.Lines(string(data)) {
+	for _, line := range tasks.Lines(string(data)) {
 		left, right, ok := strings.Cut(line, " - ")
 		f, g := strings.Fields(left), strings.Fields(right)
 		if !ok || len(f) < 5 || len(g) < 2 {
@@ -67,7 +67,7 @@ func (u users) swaps(h tasks.Host) error {
 	if err != nil {
 		return err
 	}
-	for line := range strings.Lines(string(data)) {
+	for _, line := range tasks.Lines(string(data)) {
 		device, _, _ := strings.Cut(line, " ")
 		if err := u.add(h, device, "is used as swap"); err != nil {
 			return err
@@ -114,7 +114,7 @@ func (u users) guests(h tasks.Host) error {
 			if err != nil {
 				return err
 			}
-			for line := range strings.Lines(string(data)) {
+			for _, line := range tasks.Lines(string(data)) {
 				if m := device.FindStringSubmatch(line); m != nil {
 					if err := u.add(h, m[1], "belongs to guest "+id); err != nil {
 						return err

@@ -90,7 +90,7 @@ func (p *Package) field(line string) error {
 	case strings.HasPrefix(line, "Architecture:"):
 		p.Arch = strings.TrimSpace(line[13:])
 	case strings.HasPrefix(line, "Provides:"):
-		for item := range strings.SplitSeq(line[9:], ",") {
+		for _, item := range strings.Split(line[9:], ",") {
 			if f := strings.Fields(item); len(f) > 0 {
 				p.Provides = append(p.Provides, f[0])
 			}

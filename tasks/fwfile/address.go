@@ -36,7 +36,7 @@ func CanonicalAddresses(list string) string {
 		return ""
 	}
 	var out []string
-	for s := range strings.SplitSeq(list, ",") {
+	for _, s := range strings.Split(list, ",") {
 		out = append(out, CanonicalAddress(strings.TrimSpace(s)))
 	}
 	slices.Sort(out)

@@ -15,6 +15,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"phoenix/tasks"
 )
 
 // Kind is what a section holds.
@@ -53,8 +55,7 @@ var (
 // of the section above it, as it is to Proxmox.
 func Parse(data []byte) *File {
 	f := &File{sections: []*section{{}}}
-	for raw := range bytes.Lines(data) {
-		line := string(raw)
+	for _, line := range tasks.Lines(string(data)) {
 		if kind, name, ok := header(strings.TrimRight(line, "\r\n")); ok {
 			f.sections = append(f.sections, &section{kind: kind, name: name, header: line})
 			continue
@@ -122,7 +123,7 @@ func (f *File) need(k Kind, name string) *section {
 	if at < len(f.sections) {
 		s.lines = []string{"\n"}
 	}
-	f.sections = slices.Insert(f.sections, at, s)
+	f.sections = append(f.sections[:at], append([]*section{s}, f.sections[at:]...)...)
 	return s
 }
 

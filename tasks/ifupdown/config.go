@@ -109,7 +109,7 @@ func (c *Config) source(h tasks.Host, s *Stanza) error {
 // written in, * does not match a name that begins with a dot.
 func glob(h tasks.Host, pattern string) ([]string, error) {
 	found := []string{"/"}
-	for part := range strings.SplitSeq(strings.Trim(pattern, "/"), "/") {
+	for _, part := range strings.Split(strings.Trim(pattern, "/"), "/") {
 		var next []string
 		for _, dir := range found {
 			if !strings.ContainsAny(part, "*?[") {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"phoenix/tasks"
 )
 
 // File is one interfaces file.
@@ -70,7 +72,7 @@ func logical(text string) []line {
 
 func newLine(raw string) line {
 	var parts []string
-	for p := range strings.SplitSeq(raw, `\`) {
+	for _, p := range strings.Split(raw, `\`) {
 		parts = append(parts, strings.Trim(p, blanks))
 	}
 	text := strings.Trim(strings.Join(parts, " "), blanks)
@@ -121,7 +123,7 @@ func (f *File) Stanzas() []*Stanza { return f.stanzas }
 func (f *File) uneditable() error {
 	text := string(f.Bytes())
 	n := 1
-	for l := range strings.Lines(text) {
+	for _, l := range tasks.Lines(text) {
 		if l = strings.TrimLeft(l, blanks); strings.HasPrefix(l, "%") || strings.HasPrefix(l, "<%") {
 			return fmt.Errorf("line %d is a template, which only ifupdown2 can expand (write the stanzas out)", n)
 		}
@@ -135,7 +137,8 @@ func (f *File) uneditable() error {
 
 // InsertBefore puts new stanzas before one of the file.
 func (f *File) InsertBefore(at *Stanza, added ...*Stanza) {
-	f.stanzas = slices.Insert(f.stanzas, slices.Index(f.stanzas, at), added...)
+	i := slices.Index(f.stanzas, at)
+	f.stanzas = slices.Concat(f.stanzas[:i], added, f.stanzas[i:])
 }
 
 // InsertAfter puts new stanzas behind one of the file, and a blank line between.
@@ -163,7 +166,7 @@ func (f *File) insert(i int, added []*Stanza) {
 			s.body = append(s.body, line{raw: "\n"})
 		}
 	}
-	f.stanzas = slices.Insert(f.stanzas, i, added...)
+	f.stanzas = slices.Concat(f.stanzas[:i], added, f.stanzas[i:])
 }
 
 // detach makes the text before stanza i end in a blank line.

@@ -111,7 +111,7 @@ func (s *Stanza) Comment() string {
 // SetComment replaces that comment. Each line of the text becomes one.
 func (s *Stanza) SetComment(text string) error {
 	var added []line
-	for part := range strings.SplitSeq(text, "\n") {
+	for _, part := range strings.Split(text, "\n") {
 		if err := Printable(part); err != nil {
 			return fmt.Errorf("write comment of %s: %w", s.Name(), err)
 		}
@@ -119,7 +119,7 @@ func (s *Stanza) SetComment(text string) error {
 	}
 	from, to := s.options(), s.end()
 	s.endLine()
-	s.body = slices.Replace(s.body, from, to, added...)
+	s.body = slices.Concat(s.body[:from], added, s.body[to:])
 	return nil
 }
 
@@ -177,7 +177,7 @@ func (s *Stanza) Replace(key string, chosen func(value string) bool, values ...s
 		}
 		added = append(added, l)
 	}
-	s.body = slices.Insert(rest, at, added...)
+	s.body = slices.Concat(rest[:at], added, rest[at:])
 	return nil
 }
 

@@ -109,18 +109,18 @@ func suggestion(program string) string {
 
 // CommonProblems are the faults of the interpreter and the variables.
 func (s Script) CommonProblems() []tasks.Problem {
-	var out []tasks.Problem
+	var out tasks.Problems
 	for i, word := range s.Interpreter {
 		if word == "" || strings.ContainsRune(word, 0) {
-			out = append(out, tasks.Problem{Path: fmt.Sprintf("interpreter.%d", i), Summary: "is empty or has a zero byte", Hint: `such as ["python3", "-"]`})
+			out.Add(fmt.Sprintf("interpreter.%d", i), "is empty or has a zero byte", `such as ["python3", "-"]`)
 		}
 	}
 	if len(s.Interpreter) == 1 && shell(s.Interpreter[0]) {
-		out = append(out, tasks.Problem{Path: "interpreter", Summary: s.Interpreter[0] + " is not told to read the script", Hint: suggestion(s.Interpreter[0])})
+		out.Add("interpreter", s.Interpreter[0]+" is not told to read the script", suggestion(s.Interpreter[0]))
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Env)) {
 		if !regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`).MatchString(name) || strings.ContainsRune(s.Env[name], 0) {
-			out = append(out, tasks.Problem{Path: "env." + name, Summary: "is no variable", Hint: "letters, digits and underscores, no digit first; no zero byte in the value"})
+			out.Add("env."+name, "is no variable", "letters, digits and underscores, no digit first; no zero byte in the value")
 		}
 	}
 	return out

@@ -16,7 +16,7 @@ func AtBoot(h tasks.Host) (map[string]bool, error) {
 	}
 	out := make(map[string]bool)
 	for _, f := range files {
-		for line := range strings.Lines(string(f.Data)) {
+		for _, line := range tasks.Lines(string(f.Data)) {
 			if line = strings.TrimSpace(line); line != "" && line[0] != '#' && line[0] != ';' {
 				out[Canonical(line)] = true
 			}

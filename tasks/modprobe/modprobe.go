@@ -67,7 +67,7 @@ func Read(h tasks.Host) (Config, error) {
 // of a line joins the next one to it.
 func statements(data []byte) [][]string {
 	var out [][]string
-	for line := range strings.Lines(strings.ReplaceAll(string(data), "\\\n", " ")) {
+	for _, line := range tasks.Lines(strings.ReplaceAll(string(data), "\\\n", " ")) {
 		if f := strings.Fields(line); len(f) > 0 && !strings.HasPrefix(f[0], "#") {
 			out = append(out, f)
 		}
@@ -161,7 +161,7 @@ func plain(words ...string) error {
 func setOptions(text, module string, words []string) string {
 	var out strings.Builder
 	done := false
-	for line := range strings.Lines(text) {
+	for _, line := range tasks.Lines(text) {
 		f := strings.Fields(line)
 		if len(f) < 2 || f[0] != "options" || Canonical(f[1]) != Canonical(module) || strings.HasSuffix(strings.TrimSpace(line), `\`) {
 			out.WriteString(line)
@@ -193,7 +193,7 @@ func Present(h tasks.Host) (Modules, error) {
 	if err != nil {
 		return m, err
 	}
-	for line := range strings.Lines(string(data)) {
+	for _, line := range tasks.Lines(string(data)) {
 		if f := strings.Fields(line); len(f) > 0 {
 			m.loaded[Canonical(f[0])] = true
 		}
@@ -206,7 +206,7 @@ func Present(h tasks.Host) (Modules, error) {
 	if err != nil {
 		return m, err
 	}
-	for line := range strings.Lines(string(data)) {
+	for _, line := range tasks.Lines(string(data)) {
 		name, _, _ := strings.Cut(path.Base(strings.TrimSpace(line)), ".ko")
 		m.builtin[Canonical(name)] = true
 	}

@@ -237,8 +237,8 @@ func (s *Section) Replace(key, value string) error {
 	if HasControl(line) || m == nil || m[1] != key || m[2] != value {
 		return fmt.Errorf("write option %q: not a line of the form KEY: VALUE", line)
 	}
-	for i, l := range slices.Backward(s.lines) { // the last of several holds
-		if m := optionLine.FindStringSubmatch(strings.TrimRight(l, "\r\n")); m != nil && m[1] == key {
+	for i := len(s.lines) - 1; i >= 0; i-- { // the last of several holds
+		if m := optionLine.FindStringSubmatch(strings.TrimRight(s.lines[i], "\r\n")); m != nil && m[1] == key {
 			s.lines[i] = line + "\n"
 			return nil
 		}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -126,11 +127,11 @@ func starts(h tasks.Host, mark string) (map[int]string, error) {
 // thousand others.
 func parseUnixSockets(data []byte, mark string) map[int]string {
 	out := make(map[int]string)
-	for line := range bytes.Lines(data) {
-		if !bytes.Contains(line, []byte(mark)) {
+	for _, line := range tasks.Lines(string(data)) {
+		if !strings.Contains(line, mark) {
 			continue
 		}
-		fields := strings.Fields(string(line))
+		fields := strings.Fields(line)
 		if len(fields) < 8 {
 			continue
 		}
@@ -175,9 +176,12 @@ func ReadRelease(h tasks.Host) (Release, error) {
 }
 
 func parseRelease(v string) (Release, error) {
-	var r Release
-	if _, err := fmt.Sscanf(v, "%d.%d", &r.Major, &r.Minor); err != nil {
-		return Release{}, fmt.Errorf("find Proxmox VE's version: pve-manager has version %q", v)
+	if m := regexp.MustCompile(`^([0-9]+)\.([0-9]+)`).FindStringSubmatch(v); m != nil {
+		major, err1 := strconv.Atoi(m[1])
+		minor, err2 := strconv.Atoi(m[2])
+		if err1 == nil && err2 == nil {
+			return Release{Major: major, Minor: minor}, nil
+		}
 	}
-	return r, nil
+	return Release{}, fmt.Errorf("find Proxmox VE's version: pve-manager has version %q", v)
 }

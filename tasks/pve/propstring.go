@@ -1,8 +1,10 @@
 package pve
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 	"unicode"
 )
@@ -80,11 +82,9 @@ func (p PropertyString) Encode(defaultKey string, first ...string) (string, erro
 		return len(first)
 	}
 	pairs := slices.Clone(p.pairs)
-	slices.SortStableFunc(pairs, func(a, b pair) int {
-		if d := rank(a.key) - rank(b.key); d != 0 {
-			return d
-		}
-		return strings.Compare(a.key, b.key)
+	sort.SliceStable(pairs, func(i, j int) bool {
+		a, b := pairs[i].key, pairs[j].key
+		return cmp.Or(rank(a)-rank(b), strings.Compare(a, b)) < 0
 	})
 	parts := make([]string, 0, len(pairs))
 	for _, kv := range pairs {

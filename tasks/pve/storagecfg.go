@@ -1,7 +1,6 @@
 package pve
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -38,24 +37,22 @@ type property struct{ key, value string }
 func ParseStorageCfg(data []byte) (StorageCfg, error) {
 	var cfg StorageCfg
 	inside := false
-	n := 0
-	for raw := range bytes.Lines(data) {
-		n++
-		line := strings.TrimRight(string(raw), "\r\n")
+	for i, raw := range tasks.Lines(string(data)) {
+		line := strings.TrimRight(raw, "\r\n")
 		switch {
 		case strings.HasPrefix(line, "#"):
 		case strings.TrimSpace(line) == "":
 			inside = false
 		case line[0] == ' ' || line[0] == '\t':
 			if !inside {
-				return nil, fmt.Errorf("read storage.cfg: line %d is a property outside of a section: %q", n, line)
+				return nil, fmt.Errorf("read storage.cfg: line %d is a property outside of a section: %q", i+1, line)
 			}
 			s := &cfg[len(cfg)-1]
 			s.props = append(s.props, parseProperty(line))
 		default:
 			s, ok := parseHeader(line)
 			if !ok {
-				return nil, fmt.Errorf("read storage.cfg: line %d is no section header (want TYPE: ID): %q", n, line)
+				return nil, fmt.Errorf("read storage.cfg: line %d is no section header (want TYPE: ID): %q", i+1, line)
 			}
 			cfg, inside = append(cfg, s), true
 		}
@@ -93,11 +90,11 @@ func (c StorageCfg) withLocal() StorageCfg {
 		}
 		c = slices.Delete(c, i, i+1)
 	}
-	return slices.Insert(c, 0, Storage{Type: "dir", ID: "local", Implicit: true, props: []property{
+	return append(StorageCfg{{Type: "dir", ID: "local", Implicit: true, props: []property{
 		{"path", localPath},
 		{"content", "backup,images,iso,rootdir,snippets,vztmpl"},
 		{"prune-backups", "keep-all=1"},
-	}})
+	}}}, c...)
 }
 
 // ReadStorageCfg reads the storages of the machine. A missing file means only the
@@ -130,9 +127,9 @@ func (c StorageCfg) IDs() []string {
 
 // Get returns a property as written; the last one where it is repeated.
 func (s Storage) Get(key string) (string, bool) {
-	for _, p := range slices.Backward(s.props) {
-		if p.key == key {
-			return p.value, true
+	for i := len(s.props) - 1; i >= 0; i-- {
+		if s.props[i].key == key {
+			return s.props[i].value, true
 		}
 	}
 	return "", false

@@ -52,7 +52,7 @@ type Right struct {
 // encoded. It never fails: Proxmox ignores the lines that it does not understand.
 func ParseUserCfg(data []byte) UserCfg {
 	c := UserCfg{Accounts: map[string]Account{RootUser: {ID: RootUser, Enabled: true}}, Groups: make(map[string][]string)}
-	for line := range strings.Lines(string(data)) {
+	for _, line := range tasks.Lines(string(data)) {
 		f := strings.Split(strings.TrimSpace(line), ":")
 		for i := range f {
 			f[i] = strings.TrimSpace(f[i])
@@ -119,7 +119,7 @@ func ReadRealms(h tasks.Host) ([]string, error) {
 		return nil, err
 	}
 	realms := []string{"pam", "pve"}
-	for line := range strings.Lines(string(data)) {
+	for _, line := range tasks.Lines(string(data)) {
 		if s, ok := parseHeader(strings.TrimRight(line, "\r\n")); ok && line[0] != ' ' && line[0] != '\t' && line[0] != '#' {
 			realms = append(realms, s.ID)
 		}

@@ -18,14 +18,6 @@ const (
 	maxGroupName = 18
 )
 
-// Problems collects the faults of a spec.
-type Problems []tasks.Problem
-
-// Add appends a fault.
-func (p *Problems) Add(path, summary, hint string) {
-	*p = append(*p, tasks.Problem{Path: path, Summary: summary, Hint: hint})
-}
-
 // Place is what can stand in the rules of one kind of file.
 type Place struct {
 	// Types of rules: "in", "out", "forward", "group".
@@ -46,14 +38,14 @@ func ParsePrefix(s string) (netip.Prefix, error) {
 }
 
 // CheckPolicy refuses what is no policy of those in may; empty is none.
-func CheckPolicy(out *Problems, path, value string, may ...string) {
+func CheckPolicy(out *tasks.Problems, path, value string, may ...string) {
 	if value != "" && !slices.Contains(may, value) {
 		out.Add(path, fmt.Sprintf("%q is no policy", value), strings.Join(may, ", "))
 	}
 }
 
 // CheckAliases refuses names, and what they stand for, that Proxmox does not take.
-func CheckAliases(out *Problems, path string, aliases map[string]string) {
+func CheckAliases(out *tasks.Problems, path string, aliases map[string]string) {
 	checkNames(out, path, aliases, maxName)
 	for _, name := range slices.Sorted(maps.Keys(aliases)) {
 		address := aliases[name]
@@ -66,7 +58,7 @@ func CheckAliases(out *Problems, path string, aliases map[string]string) {
 }
 
 // CheckIPSets refuses names of sets, and entries, that Proxmox does not take.
-func CheckIPSets(out *Problems, path string, sets map[string][]string) {
+func CheckIPSets(out *tasks.Problems, path string, sets map[string][]string) {
 	checkNames(out, path, sets, maxName)
 	for _, name := range slices.Sorted(maps.Keys(sets)) {
 		for i, e := range sets[name] {
@@ -78,7 +70,7 @@ func CheckIPSets(out *Problems, path string, sets map[string][]string) {
 }
 
 // CheckGroups refuses names of groups, and rules in them, that Proxmox does not take.
-func (p Place) CheckGroups(out *Problems, path string, groups map[string][]Rule) {
+func (p *Place) CheckGroups(out *tasks.Problems, path string, groups map[string][]Rule) {
 	checkNames(out, path, groups, maxGroupName)
 	for _, name := range slices.Sorted(maps.Keys(groups)) {
 		p.CheckRules(out, path+"."+name, groups[name])
@@ -86,7 +78,7 @@ func (p Place) CheckGroups(out *Problems, path string, groups map[string][]Rule)
 }
 
 // checkNames refuses names that Proxmox refuses, and two that it takes for one.
-func checkNames[V any](out *Problems, path string, named map[string]V, longest int) {
+func checkNames[V any](out *tasks.Problems, path string, named map[string]V, longest int) {
 	seen := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(named)) {
 		if !fwfile.Name.MatchString(name) || len(name) > longest {
@@ -101,7 +93,7 @@ func checkNames[V any](out *Problems, path string, named map[string]V, longest i
 
 // CheckRules returns every fault of rules. Proxmox skips a line that it cannot read, so
 // that a mistake in a rule opens or closes more than was meant.
-func (p Place) CheckRules(out *Problems, path string, rules []Rule) {
+func (p *Place) CheckRules(out *tasks.Problems, path string, rules []Rule) {
 	for i, r := range rules {
 		at := fmt.Sprintf("%s.%d.", path, i)
 		p.checkHead(out, at, r)
@@ -118,7 +110,7 @@ func (p Place) CheckRules(out *Problems, path string, rules []Rule) {
 	}
 }
 
-func (p Place) checkHead(out *Problems, at string, r Rule) {
+func (p *Place) checkHead(out *tasks.Problems, at string, r Rule) {
 	known := slices.Contains(p.Types, r.Type)
 	switch {
 	case r.Type == "group" && !known:
@@ -146,7 +138,7 @@ func (p Place) checkHead(out *Problems, at string, r Rule) {
 	}
 }
 
-func (p Place) checkMatch(out *Problems, at string, r Rule) {
+func (p *Place) checkMatch(out *tasks.Problems, at string, r Rule) {
 	if r.Iface != "" && !p.Iface.MatchString(r.Iface) {
 		out.Add(at+"iface", fmt.Sprintf("%q is no interface", r.Iface), p.IfaceHint)
 	}
@@ -181,7 +173,7 @@ func (p Place) checkMatch(out *Problems, at string, r Rule) {
 
 // validPorts takes Proxmox's lists: numbers, names of services, and ranges a:b.
 func validPorts(list string) bool {
-	for item := range strings.SplitSeq(list, ",") {
+	for _, item := range strings.Split(list, ",") {
 		from, to, isRange := strings.Cut(item, ":")
 		switch {
 		case isRange && (Port(from) < 0 || Port(to) < Port(from)):

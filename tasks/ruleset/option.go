@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"phoenix/tasks"
 	"phoenix/tasks/pve"
 )
 
@@ -18,7 +19,7 @@ func Levels() []string {
 }
 
 // CheckLevel refuses what is no level of the log.
-func CheckLevel(out *Problems, path, value string) {
+func CheckLevel(out *tasks.Problems, path, value string) {
 	if !slices.Contains(Levels(), value) {
 		out.Add(path, fmt.Sprintf("%q is no level", value), strings.Join(Levels(), ", "))
 	}

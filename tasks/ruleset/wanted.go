@@ -25,7 +25,7 @@ type Wanted struct {
 }
 
 // Diff lists what differs in a file, in a stable order.
-func (w Wanted) Diff(f *fwfile.File) tasks.Diff {
+func (w *Wanted) Diff(f *fwfile.File) tasks.Diff {
 	var d tasks.Diff
 	for _, o := range w.Options {
 		have, ok := f.Option(o.Key)
@@ -92,7 +92,7 @@ func shown(rr []fwfile.Rule) string {
 // rulesDiff compares our rules one by one, and then where they stand. A rule is
 // found wherever it is; what is left of ours is what a wanted one was before it was
 // changed by hand, or one that is not wanted any more.
-func (w Wanted) rulesDiff(have []fwfile.Rule) tasks.Diff {
+func (w *Wanted) rulesDiff(have []fwfile.Rule) tasks.Diff {
 	at := w.At + "rules."
 	var d tasks.Diff
 	var found, left, present []fwfile.Rule
@@ -138,7 +138,7 @@ func text(rr []fwfile.Rule) string {
 }
 
 // orderDiff compares where those of our rules stand that are there as wanted.
-func (w Wanted) orderDiff(have, wanted []fwfile.Rule) tasks.Diff {
+func (w *Wanted) orderDiff(have, wanted []fwfile.Rule) tasks.Diff {
 	var d tasks.Diff
 	i, before := 0, 0
 	for _, r := range have {

@@ -38,7 +38,7 @@ func On(cluster *fwfile.File) bool {
 }
 
 // Write replaces the file, as a whole under Proxmox's lock, with what update makes of it.
-func (w Wanted) Write(ctx context.Context, h tasks.Host, update func(old []byte) ([]byte, error)) error {
+func (w *Wanted) Write(ctx context.Context, h tasks.Host, update func(old []byte) ([]byte, error)) error {
 	if err := folder(ctx, h, path.Dir(w.Path)); err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func (w Wanted) Write(ctx context.Context, h tasks.Host, update func(old []byte)
 // WriteChecked is Write for a file that Proxmox reads already. Proxmox skips lines that
 // it cannot read and reports success, so that what it says of the new file is compared
 // with what it said before; the old file goes back when there is more.
-func (w Wanted) WriteChecked(ctx context.Context, h tasks.Host, update func(old []byte) ([]byte, error)) error {
+func (w *Wanted) WriteChecked(ctx context.Context, h tasks.Host, update func(old []byte) ([]byte, error)) error {
 	before, err := complaints(ctx, h)
 	if err != nil {
 		return err
@@ -88,7 +88,7 @@ func folder(ctx context.Context, h tasks.Host, dir string) error {
 }
 
 // Set makes everything in the file as wanted, and leaves what is.
-func (w Wanted) Set(f *fwfile.File) {
+func (w *Wanted) Set(f *fwfile.File) {
 	different := w.Diff(f)
 	for _, o := range w.Options {
 		if different.Has(w.At + o.Path) {
@@ -140,7 +140,7 @@ func complaints(ctx context.Context, h tasks.Host) ([]string, error) {
 	}
 	number := regexp.MustCompile(` \(line \d+\)`)
 	var said []string
-	for line := range strings.Lines(string(out.Stderr)) {
+	for _, line := range tasks.Lines(string(out.Stderr)) {
 		if line = strings.TrimSpace(number.ReplaceAllString(line, "")); line != "" {
 			said = append(said, line)
 		}

@@ -67,7 +67,7 @@ func Ashift(ctx context.Context, h tasks.Host, p Pool) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read ashift of %s: %w", p.Name, err)
 	}
-	for line := range strings.Lines(string(out.Stdout)) {
+	for _, line := range tasks.Lines(string(out.Stdout)) {
 		name, value, _ := strings.Cut(strings.TrimRight(line, "\r\n"), "\t")
 		// A lone disk is shown by the last part of its path, a whole one without the
 		// partition that ZFS made on it.

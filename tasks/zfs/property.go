@@ -25,7 +25,7 @@ type Properties map[string]Property
 // between.
 func ParseProperties(text string) (Properties, error) {
 	out := make(Properties)
-	for line := range strings.Lines(text) {
+	for _, line := range tasks.Lines(text) {
 		f := strings.Split(strings.TrimRight(line, "\r\n"), "\t")
 		if len(f) != 3 || f[0] == "" {
 			return nil, fmt.Errorf("read properties: want a name, a value and a source, got %q", line)

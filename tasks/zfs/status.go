@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"phoenix/tasks"
 )
 
 // Pool is one imported pool, as `zpool status -P` shows it.
@@ -80,7 +82,7 @@ func (p Pool) Devices() []string {
 func ParseStatus(text string) ([]Pool, error) {
 	var pools []Pool
 	var tree *tree
-	for line := range strings.Lines(text) {
+	for _, line := range tasks.Lines(text) {
 		line = strings.TrimRight(line, "\r\n")
 		key, value, isKey := strings.Cut(strings.TrimSpace(line), ":")
 		value = strings.TrimSpace(value)

@@ -33,43 +33,59 @@ type valueKind struct {
 	fixed bool
 }
 
-func words(list string) valueKind { return valueKind{words: strings.Fields(list)} }
+// add enters properties whose values are words: a line each, the name first.
+func (t Table) add(text string, fixed bool) {
+	for _, line := range tasks.Lines(text) {
+		f := strings.Fields(line)
+		t[f[0]] = valueKind{words: f[1:], fixed: fixed}
+	}
+}
 
 // DatasetTable has the properties of file systems that can be set (OpenZFS,
 // module/zcommon/zfs_prop.c), but for mountpoint, which the families treat apart,
 // and for the keys of encryption.
 func DatasetTable() Table {
-	onOff, limit := words("on off"), valueKind{limit: true}
-	count, text := valueKind{count: true}, valueKind{text: true}
-	fixed := func(list string) valueKind { k := words(list); k.fixed = true; return k }
-	return Table{
-		"aclinherit": {words: strings.Fields("discard noallow restricted passthrough passthrough-x"), same: map[string]string{"secure": "restricted"}},
-		"aclmode":    words("discard groupmask passthrough restricted"),
-		"acltype":    {words: strings.Fields("off posix nfsv4"), same: map[string]string{"noacl": "off", "disabled": "off", "posixacl": "posix"}},
-		"atime":      onOff, "canmount": words("on off noauto"),
-		"checksum":         words("on off fletcher2 fletcher4 sha256 noparity sha512 skein edonr blake3"),
+	count, limit, text := valueKind{count: true}, valueKind{limit: true}, valueKind{text: true}
+	t := Table{
+		"aclinherit":       {words: strings.Fields("discard noallow restricted passthrough passthrough-x"), same: map[string]string{"secure": "restricted"}},
+		"acltype":          {words: strings.Fields("off posix nfsv4"), same: map[string]string{"noacl": "off", "disabled": "off", "posixacl": "posix"}},
 		"compression":      {words: compressions()},
-		"copies":           words("1 2 3"),
-		"dedup":            words("on off verify sha256 sha256,verify sha512 sha512,verify skein skein,verify edonr,verify blake3 blake3,verify"),
-		"devices":          onOff,
-		"direct":           words("disabled standard always"),
-		"dnodesize":        words("legacy auto 1k 2k 4k 8k 16k"),
-		"exec":             onOff,
 		"filesystem_limit": count, "snapshot_limit": count,
-		"logbias": words("latency throughput"), "longname": onOff, "nbmand": onOff, "overlay": onOff,
-		"prefetch":     words("all none metadata"),
-		"primarycache": words("all none metadata"), "secondarycache": words("all none metadata"),
 		"quota": limit, "refquota": limit, "reservation": limit, "refreservation": limit,
-		"readonly": onOff, "recordsize": {size: true, block: true}, "redundant_metadata": words("all most some none"), "relatime": onOff,
-		"setuid": onOff, "sharenfs": text, "sharesmb": text, "snapdev": words("hidden visible"), "snapdir": words("hidden visible disabled"),
-		"special_small_blocks": {size: true, block: true, zero: true}, "sync": words("standard always disabled"),
+		"recordsize": {size: true, block: true}, "special_small_blocks": {size: true, block: true, zero: true},
+		"sharenfs": text, "sharesmb": text,
 		// "on" is dir in OpenZFS 2.2 and sa in 2.3, so it does not say what is wanted.
-		"xattr":           {words: strings.Fields("off sa dir"), same: map[string]string{"on": "dir"}, vague: "on"},
-		"casesensitivity": fixed("sensitive insensitive mixed"),
-		"normalization":   fixed("none formC formD formKC formKD"),
-		"utf8only":        fixed("on off"),
-		"encryption":      fixed("off aes-128-ccm aes-192-ccm aes-256-ccm aes-128-gcm aes-192-gcm aes-256-gcm"),
+		"xattr": {words: strings.Fields("off sa dir"), same: map[string]string{"on": "dir"}, vague: "on"},
 	}
+	t.add(`aclmode discard groupmask passthrough restricted
+		atime on off
+		canmount on off noauto
+		checksum on off fletcher2 fletcher4 sha256 noparity sha512 skein edonr blake3
+		copies 1 2 3
+		dedup on off verify sha256 sha256,verify sha512 sha512,verify skein skein,verify edonr,verify blake3 blake3,verify
+		devices on off
+		direct disabled standard always
+		dnodesize legacy auto 1k 2k 4k 8k 16k
+		exec on off
+		logbias latency throughput
+		longname on off
+		nbmand on off
+		overlay on off
+		prefetch all none metadata
+		primarycache all none metadata
+		readonly on off
+		redundant_metadata all most some none
+		relatime on off
+		secondarycache all none metadata
+		setuid on off
+		snapdev hidden visible
+		snapdir hidden visible disabled
+		sync standard always disabled`, false)
+	t.add(`casesensitivity sensitive insensitive mixed
+		encryption off aes-128-ccm aes-192-ccm aes-256-ccm aes-128-gcm aes-192-gcm aes-256-gcm
+		normalization none formC formD formKC formKD
+		utf8only on off`, true)
+	return t
 }
 
 func compressions() []string {
@@ -89,11 +105,15 @@ func compressions() []string {
 // PoolTable has the properties of pools that can be set and that say nothing about
 // booting or importing (module/zcommon/zpool_prop.c). ashift has a key of its own.
 func PoolTable() Table {
-	onOff := words("on off")
-	return Table{
-		"autoexpand": onOff, "autoreplace": onOff, "autotrim": onOff, "delegation": onOff,
-		"listsnapshots": onOff, "multihost": onOff, "comment": {text: true}, "failmode": words("wait continue panic"),
-	}
+	t := Table{"comment": {text: true}}
+	t.add(`autoexpand on off
+		autoreplace on off
+		autotrim on off
+		delegation on off
+		failmode wait continue panic
+		listsnapshots on off
+		multihost on off`, false)
+	return t
 }
 
 // userProperty is the name of a property of one's own: with a colon.
@@ -138,10 +158,10 @@ func (k valueKind) argument(v string) string {
 
 // Validate returns the faults of wanted properties, each at PATH.NAME.
 func (t Table) Validate(path string, want map[string]string) []tasks.Problem {
-	var out []tasks.Problem
+	var out tasks.Problems
 	for _, name := range slices.Sorted(maps.Keys(want)) {
 		add := func(summary, hint string) {
-			out = append(out, tasks.Problem{Path: path + "." + name, Summary: summary, Hint: hint})
+			out.Add(path+"."+name, summary, hint)
 		}
 		k, known := t[name]
 		_, isPool := t["autotrim"]

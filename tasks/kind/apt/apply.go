@@ -2,7 +2,6 @@ package apt
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,7 +12,7 @@ import (
 )
 
 // Apply installs, removes and holds, as far as d says.
-func (t task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
+func (t *task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	// A package in the middle of its installation is finished first.
 	broken := slices.ContainsFunc(d, func(c tasks.Change) bool {
 		return slices.Contains([]string{"half-configured", "unpacked"}, c.From)
@@ -41,7 +40,8 @@ func (t task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 		}
 	}
 	if len(install) > 0 {
-		if err := t.install(ctx, h, install); err != nil {
+		err := t.tool.WithLists(ctx, h, t.spec.CacheMaxAgeS, func() error { return t.change(ctx, h, "install", install) })
+		if err != nil {
 			return err
 		}
 	}
@@ -56,41 +56,9 @@ func (t task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	return err
 }
 
-// install fetches the lists when they are old, and again when apt-get does not know
-// a name. A fetch that failed (one repository of several, the enterprise one
-// without a subscription) is told and does not stop an installation that works
-// without it.
-func (t task) install(ctx context.Context, h tasks.Host, names []string) error {
-	stale, err := t.tool.Stale(h, t.spec.CacheMaxAgeS)
-	if err != nil {
-		return err
-	}
-	var updateErr error
-	if stale {
-		updateErr = t.update(ctx, h)
-	}
-	err = t.change(ctx, h, "install", names)
-	if err != nil && !stale && strings.Contains(err.Error(), "Unable to locate package") {
-		updateErr = t.update(ctx, h)
-		err = t.change(ctx, h, "install", names)
-	}
-	if err != nil {
-		return errors.Join(err, updateErr)
-	}
-	return nil
-}
-
-func (t task) update(ctx context.Context, h tasks.Host) error {
-	err := t.tool.Update(ctx, h)
-	if err != nil {
-		tasks.Logf(ctx, "fetching the package lists did not end well, going on with what there is: %v", err)
-	}
-	return err
-}
-
 // change installs or removes, after a simulation said that nothing goes that must
 // stay, unless the spec removes it by name.
-func (t task) change(ctx context.Context, h tasks.Host, verb string, names []string) error {
+func (t *task) change(ctx context.Context, h tasks.Host, verb string, names []string) error {
 	args := []string{verb}
 	if verb == "install" {
 		args = append(args, "--no-install-recommends")

@@ -31,21 +31,18 @@ func Kind() tasks.Kind {
 
 // Validate returns every fault of the spec.
 func (s *Spec) Validate() []tasks.Problem {
-	var out []tasks.Problem
-	add := func(path, summary, hint string) {
-		out = append(out, tasks.Problem{Path: path, Summary: summary, Hint: hint})
-	}
+	var out tasks.Problems
 	valid := regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]*(:[a-z0-9]+)?$`)
 	seen := make(map[string]bool)
 	for i, p := range s.Packages {
 		at, name := fmt.Sprintf("packages.%d", i), strings.TrimPrefix(p, "-")
 		switch {
 		case !valid.MatchString(name):
-			add(at, fmt.Sprintf("%q is no package name", p), `lower-case letters, digits, + - . and an optional :architecture; "-NAME" for one to remove`)
+			out.Add(at, fmt.Sprintf("%q is no package name", p), `lower-case letters, digits, + - . and an optional :architecture; "-NAME" for one to remove`)
 		case seen[name]:
-			add(at, fmt.Sprintf("%s is named twice", name), "")
+			out.Add(at, fmt.Sprintf("%s is named twice", name), "")
 		case p == "-proxmox-ve":
-			add(at, "removing proxmox-ve removes Proxmox VE", "")
+			out.Add(at, "removing proxmox-ve removes Proxmox VE", "")
 		}
 		seen[name] = true
 	}
@@ -53,25 +50,25 @@ func (s *Spec) Validate() []tasks.Problem {
 		at := fmt.Sprintf("hold.%d", i)
 		switch {
 		case !valid.MatchString(p):
-			add(at, fmt.Sprintf("%q is no package name", p), "")
+			out.Add(at, fmt.Sprintf("%q is no package name", p), "")
 		case slices.Contains(s.Packages, "-"+p):
-			add(at, fmt.Sprintf("%s is to be removed and to be kept", p), "take it out of packages or of hold")
+			out.Add(at, fmt.Sprintf("%s is to be removed and to be kept", p), "take it out of packages or of hold")
 		case slices.Index(s.Hold, p) < i:
-			add(at, fmt.Sprintf("%s is named twice", p), "")
+			out.Add(at, fmt.Sprintf("%s is named twice", p), "")
 		}
 	}
 	if s.CacheMaxAgeS < 0 {
-		add("cache_max_age_s", "is negative", "seconds; 0 means a day")
+		out.Add("cache_max_age_s", "is negative", "seconds; 0 means a day")
 	}
 	if s.LockTimeoutS < 0 {
-		add("lock_timeout_s", "is negative", "seconds; 0 means five minutes")
+		out.Add("lock_timeout_s", "is negative", "seconds; 0 means five minutes")
 	}
 	return out
 }
 
 // Task returns the work that the spec describes.
 func (s *Spec) Task() tasks.Task {
-	return task{spec: *s, tool: aptget.New(s.LockTimeoutS)}
+	return &task{spec: *s, tool: aptget.New(s.LockTimeoutS)}
 }
 
 type task struct {
@@ -80,7 +77,7 @@ type task struct {
 }
 
 // Check compares with dpkg's database, which it reads once.
-func (t task) Check(_ context.Context, h tasks.Host) (tasks.Diff, error) {
+func (t *task) Check(_ context.Context, h tasks.Host) (tasks.Diff, error) {
 	status, err := dpkg.Read(h)
 	if err != nil {
 		return nil, err
@@ -88,7 +85,7 @@ func (t task) Check(_ context.Context, h tasks.Host) (tasks.Diff, error) {
 	return t.diff(status), nil
 }
 
-func (t task) diff(status dpkg.Status) tasks.Diff {
+func (t *task) diff(status dpkg.Status) tasks.Diff {
 	var d tasks.Diff
 	for _, p := range t.spec.Packages {
 		if name, remove := strings.CutPrefix(p, "-"); remove {

@@ -36,15 +36,15 @@ func Kind() tasks.Kind {
 }
 
 // Task returns the work that the spec describes.
-func (s *Spec) Task() tasks.Task { return task{*s} }
+func (s *Spec) Task() tasks.Task { return &task{*s} }
 
 type task struct{ spec Spec }
 
 // want is the wanted size in bytes.
-func (t task) want() string { return strconv.FormatInt(int64(t.spec.MaxGB*(1<<30)), 10) }
+func (t *task) want() string { return strconv.FormatInt(int64(t.spec.MaxGB*(1<<30)), 10) }
 
 // Check reads the parameter of the loaded module, and what modprobe would give it.
-func (t task) Check(_ context.Context, h tasks.Host) (tasks.Diff, error) {
+func (t *task) Check(_ context.Context, h tasks.Host) (tasks.Diff, error) {
 	now, there, err := tasks.ReadIfExists(h, parameter)
 	if err != nil {
 		return nil, err
@@ -70,7 +70,7 @@ func (t task) Check(_ context.Context, h tasks.Host) (tasks.Diff, error) {
 
 // possible refuses a size that ZFS would ignore without a word: not above the least
 // size of the cache, or not below the machine's memory (OpenZFS, arc_tuning_update).
-func (t task) possible(h tasks.Host) error {
+func (t *task) possible(h tasks.Host) error {
 	want := int64(t.spec.MaxGB * (1 << 30))
 	least, err := number(h, arcstats, "c_min", 1)
 	if err != nil {
@@ -94,7 +94,7 @@ func number(h tasks.Host, file, key string, unit int64) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	for line := range strings.Lines(string(data)) {
+	for _, line := range tasks.Lines(string(data)) {
 		f := strings.Fields(strings.TrimSuffix(strings.TrimSpace(line), " kB"))
 		if len(f) > 1 && f[0] == key {
 			n, err := strconv.ParseInt(f[len(f)-1], 10, 64)
@@ -106,7 +106,7 @@ func number(h tasks.Host, file, key string, unit int64) (int64, error) {
 
 // Apply sets the parameter of the loaded module, then the option, which also makes the
 // initial RAM disks again.
-func (t task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
+func (t *task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	if d.Has("now") {
 		// A parameter is no file that could be replaced by rename, and there is no
 		// program but tee that writes to one without a shell.

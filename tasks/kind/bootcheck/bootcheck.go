@@ -40,7 +40,7 @@ type task struct{ spec Spec }
 
 // Check simulates the boot. A finding is a difference, which a run does not mend; where
 // all that is found is unknown, so is the state.
-func (t task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
+func (t *task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 	guests, err := guest.List(h)
 	if err != nil {
 		return nil, err
@@ -60,7 +60,7 @@ func (t task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 }
 
 // Apply is never needed: nothing sends this step in a run.
-func (t task) Apply(context.Context, tasks.Host, tasks.Diff) error {
+func (t *task) Apply(context.Context, tasks.Host, tasks.Diff) error {
 	return errors.New("apply a boot check: there is nothing that it could change")
 }
 

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"phoenix/tasks"
 	"phoenix/tasks/dropin"
 	"phoenix/tasks/gpu"
 	"phoenix/tasks/guest"
@@ -114,7 +115,7 @@ func (m *machine) hardware(node string) bool {
 // module when it is first used.
 func (m *machine) static(node string) bool {
 	name := strings.TrimPrefix(node, "/dev/")
-	for line := range strings.Lines(m.text("/lib/modules/" + m.kernel + "/modules.devname")) {
+	for _, line := range tasks.Lines(m.text("/lib/modules/" + m.kernel + "/modules.devname")) {
 		if f := strings.Fields(line); len(f) == 3 && f[1] == name {
 			return true
 		}
@@ -215,7 +216,7 @@ func (m *machine) readMakers() []working {
 // commands are what a unit starts.
 func commands(text string) []string {
 	var out []string
-	for line := range strings.Lines(text) {
+	for _, line := range tasks.Lines(text) {
 		if key, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok && (key == "ExecStart" || key == "ExecStartPre" || key == "ExecStartPost") {
 			out = append(out, value)
 		}
@@ -225,7 +226,7 @@ func commands(text string) []string {
 
 func uncommented(text string) string {
 	var b strings.Builder
-	for line := range strings.Lines(text) {
+	for _, line := range tasks.Lines(text) {
 		if !strings.HasPrefix(strings.TrimSpace(line), "#") {
 			b.WriteString(line)
 		}
@@ -240,7 +241,7 @@ func uncommented(text string) string {
 func makesCard(text, node string) answer {
 	best := told(strings.Contains(text, node+" ") || strings.HasSuffix(strings.TrimSpace(text), node))
 	memory := strings.HasPrefix(node, "/dev/nvidia-uvm")
-	for line := range strings.Lines(text) {
+	for _, line := range tasks.Lines(text) {
 		if _, args, ok := strings.Cut(line, "nvidia-modprobe"); ok {
 			best = max(best, told(modprobeMakes(strings.Fields(args), node)))
 		}

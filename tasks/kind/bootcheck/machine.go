@@ -97,7 +97,7 @@ func onbootDelay(h tasks.Host) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	for line := range strings.Lines(string(data)) {
+	for _, line := range tasks.Lines(string(data)) {
 		if value, ok := strings.CutPrefix(line, "startall-onboot-delay:"); ok {
 			if n, err := strconv.Atoi(strings.TrimSpace(value)); err == nil && n > 0 {
 				return n, nil

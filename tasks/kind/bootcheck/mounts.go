@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"phoenix/tasks"
 	"phoenix/tasks/dropin"
 	"phoenix/tasks/guest"
 	"phoenix/tasks/modprobe"
@@ -23,7 +24,7 @@ func (f mount) has(option string) bool { return slices.Contains(f.options, optio
 // parseMounts reads /proc/mounts or /etc/fstab. Swap space and comments are left out.
 func parseMounts(text string) []mount {
 	var out []mount
-	for line := range strings.Lines(text) {
+	for _, line := range tasks.Lines(text) {
 		f := strings.Fields(line)
 		if len(f) < 3 || strings.HasPrefix(f[0], "#") || !strings.HasPrefix(f[1], "/") {
 			continue
@@ -137,7 +138,7 @@ func (m *machine) inMemory(p string) (why, mend string, unknown bool) {
 
 // makesPath tells whether a file of tmpfiles.d makes a path or what is above it.
 func makesPath(text, p string) bool {
-	for line := range strings.Lines(text) {
+	for _, line := range tasks.Lines(text) {
 		f := strings.Fields(line)
 		if len(f) > 1 && strings.ContainsAny(f[0][:1], "dDfvcbLp") && f[1] == p {
 			return true
@@ -222,7 +223,7 @@ func (m *machine) profile(s *start, missing map[string]bool) {
 
 // definesProfile tells whether a file of AppArmor begins a profile of that name.
 func definesProfile(text, name string) bool {
-	for line := range strings.Lines(text) {
+	for _, line := range tasks.Lines(text) {
 		f := strings.Fields(line)
 		if len(f) > 1 && (f[0] == "profile" && f[1] == name || f[0] == name && strings.HasSuffix(strings.TrimSpace(line), "{")) {
 			return true

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"phoenix/tasks"
 	"phoenix/tasks/pve"
 )
 
@@ -38,7 +39,7 @@ func (m *machine) bridges(s *start, missing map[string]bool) {
 // vnet tells whether a name is a virtual network of Proxmox's, which comes up with its
 // own files.
 func (m *machine) vnet(name string) bool {
-	for line := range strings.Lines(m.text("/etc/pve/sdn/vnets.cfg")) {
+	for _, line := range tasks.Lines(m.text("/etc/pve/sdn/vnets.cfg")) {
 		if strings.TrimSpace(line) == "vnet: "+name {
 			return true
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sort"
 	"strconv"
 
 	"phoenix/tasks/guest"
@@ -22,10 +23,10 @@ func (m *machine) sequence(guests []*guest.Guest) ([]start, error) {
 			list = append(list, g)
 		}
 	}
-	slices.SortFunc(list, func(a, b *guest.Guest) int {
-		first, _ := startup(a.Next()["startup"])
-		second, _ := startup(b.Next()["startup"])
-		return cmp.Or(cmp.Compare(first, second), a.CTID-b.CTID)
+	sort.Slice(list, func(i, j int) bool {
+		first, _ := startup(list[i].Next()["startup"])
+		second, _ := startup(list[j].Next()["startup"])
+		return cmp.Or(cmp.Compare(first, second), list[i].CTID-list[j].CTID) < 0
 	})
 	out := make([]start, len(list))
 	waited := m.delay

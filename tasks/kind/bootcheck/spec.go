@@ -65,11 +65,11 @@ const (
 
 // Validate returns every fault of the spec.
 func (s *Spec) Validate() []tasks.Problem {
-	var out []tasks.Problem
+	var out tasks.Problems
 	for ctid, before := range s.DependsOn {
 		for _, id := range append([]int{ctid}, before...) {
 			if id < 100 {
-				out = append(out, tasks.Problem{Path: fmt.Sprintf("depends_on.%d", ctid), Summary: fmt.Sprintf("%d is no CTID", id), Hint: "CTIDs begin at 100"})
+				out.Add(fmt.Sprintf("depends_on.%d", ctid), fmt.Sprintf("%d is no CTID", id), "CTIDs begin at 100")
 			}
 		}
 	}
@@ -77,4 +77,4 @@ func (s *Spec) Validate() []tasks.Problem {
 }
 
 // Task returns the work that the spec describes.
-func (s *Spec) Task() tasks.Task { return task{*s} }
+func (s *Spec) Task() tasks.Task { return &task{*s} }

@@ -110,7 +110,7 @@ func (u units) beforeGuests(unit string) bool {
 // values are the words of all lines "KEY=…" of a unit.
 func values(text, key string) []string {
 	var out []string
-	for line := range strings.Lines(text) {
+	for _, line := range tasks.Lines(text) {
 		if v, ok := strings.CutPrefix(strings.TrimSpace(line), key+"="); ok {
 			out = append(out, strings.Fields(v)...)
 		}

@@ -9,8 +9,11 @@ package containers
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
 
 	"phoenix/tasks"
 	"phoenix/tasks/guest"
@@ -143,9 +146,13 @@ func (t *task) memory(h tasks.Host, used int64, limits map[int]int64) (*Memory, 
 	if err != nil {
 		return nil, fmt.Errorf("add up the memory of containers: %w", err)
 	}
-	var kib int64
-	if _, err := fmt.Sscanf(string(data), "MemTotal: %d kB", &kib); err != nil {
-		return nil, fmt.Errorf("read /proc/meminfo: its first line is not MemTotal: %w", err)
+	m := regexp.MustCompile(`^MemTotal: *([0-9]+) *kB`).FindSubmatch(data)
+	if m == nil {
+		return nil, errors.New("read /proc/meminfo: its first line is not MemTotal")
+	}
+	kib, err := strconv.ParseInt(string(m[1]), 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("read /proc/meminfo: %w", err)
 	}
 	if has := kib << 10; used > has {
 		return &Memory{MayUse: used, Has: has}, nil

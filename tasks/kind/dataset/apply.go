@@ -10,7 +10,7 @@ import (
 
 // Apply makes the dataset, or sets in one call what differs and mounts it. What is
 // refused comes last.
-func (t task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
+func (t *task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	if d.Has("exists") {
 		return t.create(ctx, h)
 	}
@@ -51,7 +51,7 @@ func (t task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 }
 
 // ensureMounted mounts the dataset, unless setting its mount point has done so.
-func (t task) ensureMounted(ctx context.Context, h tasks.Host) error {
+func (t *task) ensureMounted(ctx context.Context, h tasks.Host) error {
 	have, _, err := zfs.DatasetProperties(ctx, h, t.spec.Name)
 	if err != nil || have["mounted"].Value != "no" || !t.mounts(have["canmount"].Value) {
 		return err
@@ -60,7 +60,7 @@ func (t task) ensureMounted(ctx context.Context, h tasks.Host) error {
 	return err
 }
 
-func (t task) set(ctx context.Context, h tasks.Host, pairs []string) error {
+func (t *task) set(ctx context.Context, h tasks.Host, pairs []string) error {
 	if len(pairs) == 0 {
 		return nil
 	}
@@ -70,7 +70,7 @@ func (t task) set(ctx context.Context, h tasks.Host, pairs []string) error {
 
 // create makes the dataset with everything at once. Those above it are not made on
 // the way: they would be datasets that nobody has asked for.
-func (t task) create(ctx context.Context, h tasks.Host) error {
+func (t *task) create(ctx context.Context, h tasks.Host) error {
 	refused, err := t.creation(h)
 	if err != nil {
 		return err

@@ -22,18 +22,15 @@ type Spec struct {
 
 // Validate returns every fault of the spec.
 func (s *Spec) Validate() []tasks.Problem {
-	var out []tasks.Problem
-	add := func(path, summary, hint string) {
-		out = append(out, tasks.Problem{Path: path, Summary: summary, Hint: hint})
-	}
+	var out tasks.Problems
 	switch {
 	case !strings.Contains(s.Name, "/") && s.Name != "":
-		add("name", fmt.Sprintf("%q is a pool, not a dataset in one", s.Name), "the file system of a pool itself is managed with the dataset_properties of the pool")
+		out.Add("name", fmt.Sprintf("%q is a pool, not a dataset in one", s.Name), "the file system of a pool itself is managed with the dataset_properties of the pool")
 	case len(s.Name) > 255 || !regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.:-]*(/[A-Za-z0-9][A-Za-z0-9_.:-]*)+$`).MatchString(s.Name):
-		add("name", fmt.Sprintf("%q is no name of a dataset", s.Name), "POOL/NAME of letters, digits and - _ . :")
+		out.Add("name", fmt.Sprintf("%q is no name of a dataset", s.Name), "POOL/NAME of letters, digits and - _ . :")
 	}
 	if s.Mountpoint != "" && !zfs.MountpointValid(s.Mountpoint) {
-		add("mountpoint", fmt.Sprintf("%q is no mount point", s.Mountpoint), "an absolute, clean path, none or legacy")
+		out.Add("mountpoint", fmt.Sprintf("%q is no mount point", s.Mountpoint), "an absolute, clean path, none or legacy")
 	}
 	return append(out, zfs.DatasetTable().Validate("properties", s.Properties)...)
 }

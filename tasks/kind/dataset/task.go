@@ -32,14 +32,14 @@ func Kind() tasks.Kind {
 }
 
 // Task returns the work that the spec describes.
-func (s *Spec) Task() tasks.Task { return task{*s} }
+func (s *Spec) Task() tasks.Task { return &task{*s} }
 
 type task struct{ spec Spec }
 
 const property = "properties."
 
 // Check asks zfs once for all properties of the dataset.
-func (t task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
+func (t *task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 	have, there, err := zfs.DatasetProperties(ctx, h, t.spec.Name)
 	if err != nil {
 		return nil, err
@@ -64,7 +64,7 @@ func (t task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 }
 
 // absent is the change that makes the dataset.
-func (t task) absent(h tasks.Host) (tasks.Diff, error) {
+func (t *task) absent(h tasks.Host) (tasks.Diff, error) {
 	c := tasks.Change{Path: "exists", To: "file system", Effect: tasks.EffectLive}
 	lines := zfs.Pairs(t.spec.Properties, property, nil, zfs.DatasetTable())
 	if t.spec.Mountpoint != "" {
@@ -82,7 +82,7 @@ func (t task) absent(h tasks.Host) (tasks.Diff, error) {
 }
 
 // mounts tells whether the dataset is to be seen at a path.
-func (t task) mounts(canmount string) bool {
+func (t *task) mounts(canmount string) bool {
 	if own, ok := t.spec.Properties["canmount"]; ok {
 		canmount = own
 	}
@@ -91,7 +91,7 @@ func (t task) mounts(canmount string) bool {
 
 // mount compares where the dataset is mounted and whether it is. Where it comes from
 // does not matter here: setting the same mount point again would mount it anew.
-func (t task) mount(h tasks.Host, have zfs.Properties, d *tasks.Diff) error {
+func (t *task) mount(h tasks.Host, have zfs.Properties, d *tasks.Diff) error {
 	if t.spec.Mountpoint == "" {
 		return nil
 	}
@@ -111,7 +111,7 @@ func (t task) mount(h tasks.Host, have zfs.Properties, d *tasks.Diff) error {
 
 // covered is the refusal to mount over files: they would still be there, and nobody
 // would see them.
-func (t task) covered(h tasks.Host) (*tasks.RefusedError, error) {
+func (t *task) covered(h tasks.Host) (*tasks.RefusedError, error) {
 	names, err := h.ReadDir(t.spec.Mountpoint)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(names) == 0 {
 		return nil, nil
@@ -126,7 +126,7 @@ func (t task) covered(h tasks.Host) (*tasks.RefusedError, error) {
 }
 
 // refusal is why a run leaves a difference as it is; nil when it does not.
-func (t task) refusal(c tasks.Change, have zfs.Properties) *tasks.RefusedError {
+func (t *task) refusal(c tasks.Change, have zfs.Properties) *tasks.RefusedError {
 	name, _ := strings.CutPrefix(c.Path, property)
 	if c.Effect == tasks.EffectReplace && name != c.Path {
 		return &tasks.RefusedError{
@@ -150,7 +150,7 @@ func (t task) refusal(c tasks.Change, have zfs.Properties) *tasks.RefusedError {
 }
 
 // creation is why the dataset cannot be made; nil when it can.
-func (t task) creation(h tasks.Host) (*tasks.RefusedError, error) {
+func (t *task) creation(h tasks.Host) (*tasks.RefusedError, error) {
 	if e := t.spec.Properties["encryption"]; e != "" && e != "off" {
 		return &tasks.RefusedError{
 			What:    "making encrypted dataset " + t.spec.Name,

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"phoenix/tasks"
 )
 
 // wanted is one property of the spec and the keywords of its lines.
@@ -17,7 +19,7 @@ type wanted struct {
 	each bool
 }
 
-func (t task) wanted() []wanted {
+func (t *task) wanted() []wanted {
 	var out []wanted
 	for _, w := range []wanted{
 		{"nameservers", []string{"nameserver"}, addresses(t.spec.Nameservers), true},
@@ -70,7 +72,7 @@ func setting(line string) (key string, values []string) {
 // found are the values in effect.
 func found(data []byte, keys []string) []string {
 	var out []string
-	for line := range strings.Lines(string(data)) {
+	for _, line := range tasks.Lines(string(data)) {
 		key, values := setting(line)
 		switch {
 		case !slices.Contains(keys, key):

@@ -41,37 +41,34 @@ func Kind() tasks.Kind {
 
 // Validate returns every fault of the spec.
 func (s *Spec) Validate() []tasks.Problem {
-	var out []tasks.Problem
-	add := func(path, summary, hint string) {
-		out = append(out, tasks.Problem{Path: path, Summary: summary, Hint: hint})
-	}
+	var out tasks.Problems
 	for i, n := range s.Nameservers {
 		// An interface behind % may be anything to the parser.
 		if _, err := netip.ParseAddr(n); err != nil || strings.ContainsFunc(n, func(r rune) bool { return r <= ' ' }) {
-			add(fmt.Sprintf("nameservers.%d", i), fmt.Sprintf("%q is no IP address", n), "such as 10.0.0.1")
+			out.Add(fmt.Sprintf("nameservers.%d", i), fmt.Sprintf("%q is no IP address", n), "such as 10.0.0.1")
 		} else if slices.Contains(s.Nameservers[:i], n) {
-			add(fmt.Sprintf("nameservers.%d", i), n+" is listed twice", "")
+			out.Add(fmt.Sprintf("nameservers.%d", i), n+" is listed twice", "")
 		}
 	}
 	if len(s.Nameservers) > maxNameservers {
-		add("nameservers", fmt.Sprintf("%d are listed, and only the first %d would be used", len(s.Nameservers), maxNameservers), "")
+		out.Add("nameservers", fmt.Sprintf("%d are listed, and only the first %d would be used", len(s.Nameservers), maxNameservers), "")
 	}
 	for i, d := range s.Search {
 		if !validDomain(d) {
-			add(fmt.Sprintf("search.%d", i), fmt.Sprintf("%q is no domain", d), "such as lab.example.org")
+			out.Add(fmt.Sprintf("search.%d", i), fmt.Sprintf("%q is no domain", d), "such as lab.example.org")
 		}
 	}
 	if len(s.Search) > maxSearch {
-		add("search", fmt.Sprintf("%d are listed, and only %d can be relied on", len(s.Search), maxSearch), "")
+		out.Add("search", fmt.Sprintf("%d are listed, and only %d can be relied on", len(s.Search), maxSearch), "")
 	}
 	switch {
 	case s.Domain != "" && len(s.Search) > 0:
-		add("domain", "excludes search: of the two, the last line of the file counts", "put it first in search")
+		out.Add("domain", "excludes search: of the two, the last line of the file counts", "put it first in search")
 	case s.Domain != "" && !validDomain(s.Domain):
-		add("domain", fmt.Sprintf("%q is no domain", s.Domain), "such as lab.example.org")
+		out.Add("domain", fmt.Sprintf("%q is no domain", s.Domain), "such as lab.example.org")
 	}
 	if len(s.Nameservers)+len(s.Search)+len(s.Domain) == 0 {
-		add("", "says nothing about names", "set nameservers, search or both")
+		out.Add("", "says nothing about names", "set nameservers, search or both")
 	}
 	return out
 }
@@ -79,12 +76,12 @@ func (s *Spec) Validate() []tasks.Problem {
 func validDomain(s string) bool { return len(s) <= 253 && domainName.MatchString(s) }
 
 // Task returns the work that the spec describes.
-func (s *Spec) Task() tasks.Task { return task{*s} }
+func (s *Spec) Task() tasks.Task { return &task{*s} }
 
 type task struct{ spec Spec }
 
 // Check reads the file. Programs look at it anew, so what is written is in effect.
-func (t task) Check(_ context.Context, h tasks.Host) (tasks.Diff, error) {
+func (t *task) Check(_ context.Context, h tasks.Host) (tasks.Diff, error) {
 	data, _, err := tasks.ReadIfExists(h, Path)
 	if err != nil {
 		return nil, err
@@ -107,7 +104,7 @@ func (t task) Check(_ context.Context, h tasks.Host) (tasks.Diff, error) {
 }
 
 // Apply rewrites the lines that differ.
-func (t task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
+func (t *task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	data, _, err := tasks.ReadIfExists(h, Path)
 	if err != nil {
 		return err

@@ -33,17 +33,17 @@ type Data struct {
 
 // Validate returns every fault of the spec.
 func (s *Spec) Validate() []tasks.Problem {
-	var out []tasks.Problem
+	var out tasks.Problems
 	if len(s.Argv) == 0 || s.Argv[0] == "" {
-		out = append(out, tasks.Problem{Path: "argv", Summary: "names no program", Hint: `such as ["pveversion"]`})
+		out.Add("argv", "names no program", `such as ["pveversion"]`)
 	}
 	for i, a := range s.Argv {
 		if strings.ContainsRune(a, 0) {
-			out = append(out, tasks.Problem{Path: fmt.Sprintf("argv.%d", i), Summary: "has a zero byte"})
+			out.Add(fmt.Sprintf("argv.%d", i), "has a zero byte", "")
 		}
 	}
 	if s.CTID != 0 && (s.CTID < 100 || s.CTID > 999999999) {
-		out = append(out, tasks.Problem{Path: "ctid", Summary: fmt.Sprintf("%d is no CTID", s.CTID), Hint: "100 to 999999999, or 0 for the host"})
+		out.Add("ctid", fmt.Sprintf("%d is no CTID", s.CTID), "100 to 999999999, or 0 for the host")
 	}
 	return out
 }

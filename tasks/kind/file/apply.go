@@ -13,7 +13,7 @@ import (
 
 // Apply makes the file, the directory, its attributes or its absence. New content
 // gets its mode and owner before it can be seen.
-func (t task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
+func (t *task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	now, err := t.look(h)
 	if err != nil {
 		return err
@@ -53,7 +53,7 @@ func (t task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 }
 
 // remove takes the thing away; the type seen by the check may have changed since.
-func (t task) remove(ctx context.Context, h tasks.Host, now found) error {
+func (t *task) remove(ctx context.Context, h tasks.Host, now found) error {
 	if now.state == StateDirectory {
 		names, err := h.ReadDir(t.spec.Path)
 		if err != nil {
@@ -68,7 +68,7 @@ func (t task) remove(ctx context.Context, h tasks.Host, now found) error {
 
 // attributes starts an edit that sets what d says of mode and owner, and keeps the
 // rest. A new file gets what the spec has.
-func (t task) attributes(h tasks.Host, now found, d tasks.Diff) (tasks.Edit, error) {
+func (t *task) attributes(h tasks.Host, now found, d tasks.Diff) (tasks.Edit, error) {
 	e := tasks.Edit{Path: t.spec.Path}
 	if mode, managed := t.mode(); managed {
 		e.Mode = &mode

@@ -39,11 +39,11 @@ func Kind() tasks.Kind {
 }
 
 // Task returns the work that the spec describes.
-func (s *Spec) Task() tasks.Task { return task{*s} }
+func (s *Spec) Task() tasks.Task { return &task{*s} }
 
 type task struct{ spec Spec }
 
-func (t task) state() string {
+func (t *task) state() string {
 	if t.spec.State == "" {
 		return StateFile
 	}
@@ -59,7 +59,7 @@ type found struct {
 }
 
 // Check compares everything managed with what is there.
-func (t task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
+func (t *task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 	now, err := t.look(h)
 	if err != nil {
 		return nil, err
@@ -87,7 +87,7 @@ func (t task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 
 // look describes the thing at the path, behind symbolic links; for a thing that is
 // to go, the link itself.
-func (t task) look(h tasks.Host) (found, error) {
+func (t *task) look(h tasks.Host) (found, error) {
 	at := t.spec.Path
 	for range 40 {
 		fi, err := h.Stat(at)
@@ -133,7 +133,7 @@ func typeName(m fs.FileMode) string {
 	return "special file"
 }
 
-func (t task) checkContent(ctx context.Context, h tasks.Host, now found, d *tasks.Diff) error {
+func (t *task) checkContent(ctx context.Context, h tasks.Host, now found, d *tasks.Diff) error {
 	want, err := t.content(ctx)
 	if err != nil {
 		return err
@@ -168,13 +168,13 @@ func (t task) checkContent(ctx context.Context, h tasks.Host, now found, d *task
 }
 
 // private tells whether others may not read the file, before or after.
-func (t task) private(now found) bool {
+func (t *task) private(now found) bool {
 	mode, managed := t.mode()
 	return now.exists && now.Mode&0o004 == 0 || managed && mode&0o004 == 0
 }
 
 // content is the text wanted; nil where none is managed.
-func (t task) content(ctx context.Context) ([]byte, error) {
+func (t *task) content(ctx context.Context) ([]byte, error) {
 	c := t.spec.Content
 	switch {
 	case c == nil:
@@ -193,7 +193,7 @@ func sum(data []byte) string {
 	return fmt.Sprintf("sha256 %.6x, %d bytes", sha256.Sum256(data), len(data))
 }
 
-func (t task) checkAttr(h tasks.Host, now found, d *tasks.Diff) error {
+func (t *task) checkAttr(h tasks.Host, now found, d *tasks.Diff) error {
 	if mode, managed := t.mode(); managed {
 		from := ""
 		if now.exists {
@@ -226,7 +226,7 @@ func (t task) checkAttr(h tasks.Host, now found, d *tasks.Diff) error {
 }
 
 // mode is the mode wanted, and whether one is.
-func (t task) mode() (fs.FileMode, bool) {
+func (t *task) mode() (fs.FileMode, bool) {
 	if t.spec.Mode == "" {
 		return 0, false
 	}
@@ -270,7 +270,7 @@ func lookup(h tasks.Host, file, name string) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("find %s: %w", name, err)
 	}
-	for line := range strings.Lines(string(data)) {
+	for _, line := range tasks.Lines(string(data)) {
 		f := strings.Split(line, ":")
 		if len(f) < 3 || f[0] != name {
 			continue
@@ -291,7 +291,7 @@ func nameOf(h tasks.Host, file string, id int) string {
 	if err != nil {
 		return number
 	}
-	for line := range strings.Lines(string(data)) {
+	for _, line := range tasks.Lines(string(data)) {
 		if f := strings.Split(line, ":"); len(f) >= 3 && strings.TrimSpace(f[2]) == number {
 			return f[0]
 		}

@@ -13,20 +13,17 @@ const maxContent = 1 << 20
 
 // Validate returns every fault of the spec.
 func (s *Spec) Validate() []tasks.Problem {
-	var out []tasks.Problem
-	add := func(path, summary, hint string) {
-		out = append(out, tasks.Problem{Path: path, Summary: summary, Hint: hint})
-	}
+	var out tasks.Problems
 	switch {
 	case !path.IsAbs(s.Path) || path.Clean(s.Path) != s.Path || strings.ContainsFunc(s.Path, func(r rune) bool { return r < ' ' || r == 0x7f }):
-		add("path", fmt.Sprintf("%q is no absolute, clean path", s.Path), "such as /etc/motd, without .. and without a slash at the end")
+		out.Add("path", fmt.Sprintf("%q is no absolute, clean path", s.Path), "such as /etc/motd, without .. and without a slash at the end")
 	case s.Path == "/":
-		add("path", "the root directory cannot be managed", "")
+		out.Add("path", "the root directory cannot be managed", "")
 	}
 	switch s.State {
 	case "", StateFile, StateDirectory, StateAbsent:
 	default:
-		add("state", fmt.Sprintf("%q is no state", s.State), "file, directory or absent")
+		out.Add("state", fmt.Sprintf("%q is no state", s.State), "file, directory or absent")
 	}
 	if s.Content != nil {
 		out = append(out, s.contentProblems()...)
@@ -49,21 +46,21 @@ func (s *Spec) contentProblems() []tasks.Problem {
 }
 
 func (s *Spec) attrProblems() []tasks.Problem {
-	var out []tasks.Problem
+	var out tasks.Problems
 	if s.Mode != "" && !isMode(s.Mode) {
-		out = append(out, tasks.Problem{Path: "mode", Summary: fmt.Sprintf("%q is no mode", s.Mode), Hint: `three or four octal digits in quotes, such as "0644"`})
+		out.Add("mode", fmt.Sprintf("%q is no mode", s.Mode), `three or four octal digits in quotes, such as "0644"`)
 	}
 	for _, who := range []struct{ at, name string }{{"owner", s.Owner}, {"group", s.Group}} {
 		if who.name != "" && !isName(who.name) {
-			out = append(out, tasks.Problem{Path: who.at, Summary: fmt.Sprintf("%q is neither a name nor a number", who.name)})
+			out.Add(who.at, fmt.Sprintf("%q is neither a name nor a number", who.name), "")
 		}
 	}
 	any := s.Mode != "" || s.Owner != "" || s.Group != ""
 	switch {
 	case any && s.State == StateAbsent:
-		out = append(out, tasks.Problem{Path: "state", Summary: "what is absent has neither mode nor owner"})
+		out.Add("state", "what is absent has neither mode nor owner", "")
 	case any && strings.HasPrefix(s.Path, clusterFiles):
-		out = append(out, tasks.Problem{Path: "mode", Summary: "the file system of /etc/pve decides modes and owners by itself", Hint: "leave mode, owner and group out"})
+		out.Add("mode", "the file system of /etc/pve decides modes and owners by itself", "leave mode, owner and group out")
 	}
 	return out
 }

@@ -22,7 +22,7 @@ const (
 
 // Apply writes the files, each as a whole. What could shut people out is made under
 // guard, with the old files put back unless somebody confirms.
-func (t task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
+func (t *task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	if err := pve.Writable(h); err != nil {
 		return err
 	}
@@ -44,7 +44,7 @@ func (t task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	return nil
 }
 
-func (t task) change(ctx context.Context, h tasks.Host, p ruleset.Wanted) error {
+func (t *task) change(ctx context.Context, h tasks.Host, p ruleset.Wanted) error {
 	on, err := t.on(h)
 	if err != nil {
 		return err
@@ -71,7 +71,7 @@ func (t task) change(ctx context.Context, h tasks.Host, p ruleset.Wanted) error 
 
 // on tells whether the firewall of the cluster will be on once the spec is true; only
 // then can a rule shut anybody out.
-func (t task) on(h tasks.Host) (bool, error) {
+func (t *task) on(h tasks.Host) (bool, error) {
 	if c := t.spec.Cluster; c != nil && c.Enabled != nil {
 		return *c.Enabled, nil
 	}
@@ -83,7 +83,7 @@ func (t task) on(h tasks.Host) (bool, error) {
 }
 
 // write makes the file have everything in it that is wanted.
-func (t task) write(ctx context.Context, h tasks.Host, p ruleset.Wanted) error {
+func (t *task) write(ctx context.Context, h tasks.Host, p ruleset.Wanted) error {
 	return p.WriteChecked(ctx, h, func(now []byte) ([]byte, error) {
 		f := fwfile.Parse(now)
 		management, err := t.spec.management(ctx, h, f)

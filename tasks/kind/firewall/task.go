@@ -29,13 +29,13 @@ func Kind() tasks.Kind {
 }
 
 // Task returns the work that the spec describes.
-func (s *Spec) Task() tasks.Task { return task{*s} }
+func (s *Spec) Task() tasks.Task { return &task{*s} }
 
 type task struct{ spec Spec }
 
 // parts are the files that the spec is about. The rules that keep people in are
 // missing yet: they depend on the file.
-func (t task) parts(node string) []ruleset.Wanted {
+func (t *task) parts(node string) []ruleset.Wanted {
 	var out []ruleset.Wanted
 	if c := t.spec.Cluster; c != nil {
 		groups := make(map[string][]fwfile.Rule, len(c.Groups))
@@ -57,7 +57,7 @@ func (t task) parts(node string) []ruleset.Wanted {
 }
 
 // Check compares every managed value with the files, parsed.
-func (t task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
+func (t *task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 	node, err := pve.Node(h)
 	if err != nil {
 		return nil, err

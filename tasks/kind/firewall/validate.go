@@ -14,7 +14,7 @@ import (
 // Validate returns every fault of the spec. Proxmox skips a line that it cannot read,
 // so that a mistake in a rule that lets people in would lock them out.
 func (s *Spec) Validate() []tasks.Problem {
-	var out ruleset.Problems
+	var out tasks.Problems
 	if s.Cluster == nil && s.Host == nil {
 		out.Add("", "says nothing about the firewall", "set cluster, host or both")
 	}
@@ -40,14 +40,14 @@ func (s *Spec) Validate() []tasks.Problem {
 }
 
 // place is where the rules of a file stand; those of a group hold no others.
-func place(also ...string) ruleset.Place {
-	return ruleset.Place{
+func place(also ...string) *ruleset.Place {
+	return &ruleset.Place{
 		Types: append([]string{"in", "out", "forward"}, also...),
 		Iface: regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.:+-]{0,19}$`), IfaceHint: "such as vmbr0",
 	}
 }
 
-func (c *Cluster) check(out *ruleset.Problems) {
+func (c *Cluster) check(out *tasks.Problems) {
 	ruleset.CheckPolicy(out, "cluster.policy_in", c.PolicyIn, "ACCEPT", "DROP", "REJECT")
 	ruleset.CheckPolicy(out, "cluster.policy_out", c.PolicyOut, "ACCEPT", "DROP", "REJECT")
 	ruleset.CheckPolicy(out, "cluster.policy_forward", c.PolicyForward, "ACCEPT", "DROP")
@@ -58,7 +58,7 @@ func (c *Cluster) check(out *ruleset.Problems) {
 	place("group").CheckRules(out, "cluster.rules", c.Rules)
 }
 
-func checkOptions(out *ruleset.Problems, path string, values map[string]string, known map[string]format) {
+func checkOptions(out *tasks.Problems, path string, values map[string]string, known map[string]format) {
 	for _, k := range slices.Sorted(maps.Keys(values)) {
 		f, ok := known[k]
 		switch {

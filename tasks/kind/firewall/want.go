@@ -58,14 +58,14 @@ func (s *Spec) management(ctx context.Context, h tasks.Host, file *fwfile.File) 
 // the rule, and their SSH servers need not listen on the same one.
 func withPortsOf(file *fwfile.File, ports string) string {
 	all := map[string]bool{}
-	for p := range strings.SplitSeq(ports, ",") {
+	for _, p := range strings.Split(ports, ",") {
 		all[p] = true
 	}
 	for _, r := range file.Rules() {
 		if !ruleset.IsManagement(r) {
 			continue
 		}
-		for p := range strings.SplitSeq(r.Dport, ",") {
+		for _, p := range strings.Split(r.Dport, ",") {
 			if ruleset.Port(p) > 0 {
 				all[p] = true
 			}
@@ -83,7 +83,7 @@ func openTo(file *fwfile.File) (from []string, any bool) {
 		if r.Source == "" {
 			return nil, true
 		}
-		for s := range strings.SplitSeq(r.Source, ",") {
+		for _, s := range strings.Split(r.Source, ",") {
 			if _, err := ruleset.ParsePrefix(s); err == nil {
 				from = append(from, s)
 			}
@@ -138,7 +138,7 @@ func managementPorts(h tasks.Host) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		for line := range strings.Lines(string(data)) {
+		for _, line := range tasks.Lines(string(data)) {
 			if p, ok := sshdPort(line); ok {
 				ports[p] = true
 			}

@@ -75,7 +75,7 @@ const (
 
 // Validate returns every fault of the spec.
 func (s *Spec) Validate() []tasks.Problem {
-	var out ruleset.Problems
+	var out tasks.Problems
 	if s.CTID < 100 || s.CTID > 999999999 {
 		out.Add("ctid", fmt.Sprintf("%d is no CTID", s.CTID), "from 100 to 999999999")
 	}
@@ -94,9 +94,9 @@ func (s *Spec) Validate() []tasks.Problem {
 			out.Add("ipsets."+name, fmt.Sprintf("%q is no interface", of), filterSet+"net0 is the set for net0, the first interface")
 		}
 	}
-	ruleset.Place{
+	(&ruleset.Place{
 		Types: []string{"in", "out", "group"}, Iface: iface, IfaceHint: "net0 is the first interface, net1 the second", Macros: macros(),
-	}.CheckRules(&out, "rules", s.Rules)
+	}).CheckRules(&out, "rules", s.Rules)
 	return out
 }
 

@@ -17,14 +17,14 @@ import (
 const clusterStep = "firewall:cluster"
 
 // Task returns the work that the spec describes.
-func (s *Spec) Task() tasks.Task { return task{*s} }
+func (s *Spec) Task() tasks.Task { return &task{*s} }
 
 type task struct{ spec Spec }
 
 // wanted is what is wanted of the file. What Proxmox takes for said where nothing is
 // differs between its two daemons for all switches but the first, so those are written
 // down also where they are as one of them would have it.
-func (t task) wanted() ruleset.Wanted {
+func (t *task) wanted() ruleset.Wanted {
 	s := t.spec
 	options := ruleset.Switch(nil, "enabled", "enable", s.Enabled, "0")
 	options = ruleset.Texts(options, []ruleset.Option{
@@ -46,7 +46,7 @@ func (t task) wanted() ruleset.Wanted {
 }
 
 // Check compares every managed value with the file, parsed.
-func (t task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
+func (t *task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 	if _, err := t.here(h); err != nil {
 		return nil, err
 	}
@@ -74,7 +74,7 @@ func (t task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 
 // here tells whether this node has the container, so that its Proxmox reads the file. It
 // fails where the number belongs to a virtual machine, whose rules these are not.
-func (t task) here(h tasks.Host) (bool, error) {
+func (t *task) here(h tasks.Host) (bool, error) {
 	id := t.spec.CTID
 	node, err := pve.Node(h)
 	if err != nil {
@@ -92,7 +92,7 @@ func (t task) here(h tasks.Host) (bool, error) {
 }
 
 // Apply writes the file as a whole.
-func (t task) Apply(ctx context.Context, h tasks.Host, _ tasks.Diff) error {
+func (t *task) Apply(ctx context.Context, h tasks.Host, _ tasks.Diff) error {
 	if err := pve.Writable(h); err != nil {
 		return err
 	}
@@ -139,7 +139,7 @@ func lost(w ruleset.Wanted, own, cluster *fwfile.File) []string {
 			look("security group", r.Action, func(f *fwfile.File) bool { _, ok := f.Group(r.Action); return ok && f == cluster })
 		}
 		for _, list := range []string{r.Source, r.Dest} {
-			for item := range strings.SplitSeq(list, ",") {
+			for _, item := range strings.Split(list, ",") {
 				address(item)
 			}
 		}

@@ -103,7 +103,7 @@ func (l *loader) addLine(h tasks.Host, esp bool) error {
 	return nil
 }
 
-func (t task) checkCmdline(h tasks.Host, f *found) error {
+func (t *task) checkCmdline(h tasks.Host, f *found) error {
 	if len(t.spec.Cmdline)+len(t.spec.CmdlineAbsent) == 0 {
 		return nil
 	}
@@ -163,7 +163,7 @@ func matching(words []string, is func(string) bool) []string {
 }
 
 // unwanted returns what an entry of cmdline_absent means.
-func (t task) unwanted(entry string) func(string) bool {
+func (t *task) unwanted(entry string) func(string) bool {
 	return func(w string) bool {
 		return (w == entry || strings.HasSuffix(entry, "=") && strings.HasPrefix(w, entry)) && !slices.Contains(t.spec.Cmdline, w)
 	}
@@ -171,7 +171,7 @@ func (t task) unwanted(entry string) func(string) bool {
 
 // applyCmdline writes the words wherever a command line is kept, and has the boot
 // loader's own files made of it.
-func (t task) applyCmdline(ctx context.Context, h tasks.Host, d tasks.Diff) error {
+func (t *task) applyCmdline(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	var add []string
 	for _, w := range t.spec.Cmdline {
 		if d.Has("cmdline." + w) {

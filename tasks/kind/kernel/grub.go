@@ -49,7 +49,7 @@ func (g *grubDefaults) words() ([]string, string, error) {
 	last := grubFile
 	for _, f := range g.files {
 		n := 0
-		for line := range strings.Lines(string(f.Data)) {
+		for _, line := range tasks.Lines(string(f.Data)) {
 			n++
 			line = strings.TrimRight(line, "\r\n")
 			if !grubAny.MatchString(line) {
@@ -148,7 +148,7 @@ func (g *grubDefaults) append(file string, words []string) {
 func rewrite(data []byte, change func(n int, name string, words []string) []string) []byte {
 	var out strings.Builder
 	n := 0
-	for line := range strings.Lines(string(data)) {
+	for _, line := range tasks.Lines(string(data)) {
 		bare := strings.TrimRight(line, "\r\n")
 		m := grubLine.FindStringSubmatch(bare)
 		if m == nil {

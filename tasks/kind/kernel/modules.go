@@ -14,7 +14,7 @@ const loadFile = "/etc/modules-load.d/phoenix.conf"
 
 const loadHeader = "# Written by phoenix: modules to load at boot. What others write here stays.\n"
 
-func (t task) checkModules(h tasks.Host, f *found) error {
+func (t *task) checkModules(h tasks.Host, f *found) error {
 	if len(t.spec.Modules) == 0 {
 		return nil
 	}
@@ -41,7 +41,7 @@ func moduleState(now, boot bool) string {
 
 // applyModules loads first: a module that does not exist is not put into a file that
 // would make every boot complain.
-func (t task) applyModules(ctx context.Context, h tasks.Host, d tasks.Diff) error {
+func (t *task) applyModules(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	var boot []string
 	var errs []error
 	present, err := modprobe.Present(h)

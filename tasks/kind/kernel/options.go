@@ -15,7 +15,7 @@ import (
 
 // wanted is the blacklist and the options with what belongs to nouveau, whose driver
 // would otherwise still set the mode of the screen.
-func (t task) wanted() modprobe.Wanted {
+func (t *task) wanted() modprobe.Wanted {
 	w := modprobe.Wanted{Blacklist: t.spec.Blacklist, Options: make(map[string][]string)}
 	for m, text := range t.spec.ModuleOptions {
 		w.Options[m] = strings.Fields(text)
@@ -26,7 +26,7 @@ func (t task) wanted() modprobe.Wanted {
 	return w
 }
 
-func (t task) checkOptions(h tasks.Host, f *found) error {
+func (t *task) checkOptions(h tasks.Host, f *found) error {
 	want := t.wanted()
 	if want.Empty() {
 		return nil
@@ -105,7 +105,7 @@ func parameter(v string) string {
 
 // applyOptions writes what d says of options and blacklist, and has the initial RAM
 // disks made again, which carry a copy.
-func (t task) applyOptions(ctx context.Context, h tasks.Host, d tasks.Diff) error {
+func (t *task) applyOptions(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	want := t.wanted()
 	want.Blacklist = slices.DeleteFunc(slices.Clone(want.Blacklist), func(m string) bool { return !d.Has("blacklist." + m) })
 	maps.DeleteFunc(want.Options, func(m string, _ []string) bool { return !d.Has("module_options." + m) })

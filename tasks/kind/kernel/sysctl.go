@@ -61,7 +61,7 @@ func settings(h tasks.Host) (map[string]setting, error) {
 	}
 	out := make(map[string]setting)
 	for _, f := range files {
-		for line := range strings.Lines(string(f.Data)) {
+		for _, line := range tasks.Lines(string(f.Data)) {
 			if name, value, ok := assignment(line); ok {
 				out[name] = setting{value, f.Path}
 			}
@@ -81,7 +81,7 @@ func assignment(line string) (name, value string, ok bool) {
 	return canonical(name), fold(value), ok && name != "" && !strings.ContainsAny(name, "*?[")
 }
 
-func (t task) checkSysctl(h tasks.Host, f *found) error {
+func (t *task) checkSysctl(h tasks.Host, f *found) error {
 	if t.spec.Sysctl == nil {
 		return nil
 	}
@@ -116,10 +116,10 @@ func (t task) checkSysctl(h tasks.Host, f *found) error {
 
 // leftovers are the parameters in phoenix's own file that are not wanted any more, by
 // their paths.
-func (t task) leftovers(h tasks.Host) (map[string]string, error) {
+func (t *task) leftovers(h tasks.Host) (map[string]string, error) {
 	data, _, err := tasks.ReadIfExists(h, sysctlFile)
 	out := make(map[string]string)
-	for line := range strings.Lines(string(data)) {
+	for _, line := range tasks.Lines(string(data)) {
 		if name, value, ok := assignment(line); ok {
 			out[name] = value
 		}
@@ -132,7 +132,7 @@ func (t task) leftovers(h tasks.Host) (map[string]string, error) {
 
 // known refuses a name that the kernel has no parameter of, before it is written to a
 // file. A module that is still to be loaded may bring it.
-func (t task) known(h tasks.Host) error {
+func (t *task) known(h tasks.Host) error {
 	present, err := modprobe.Present(h)
 	if err != nil {
 		return err
@@ -180,7 +180,7 @@ func sysctlState(now, boot string) string {
 	return word(now) + ", at boot " + word(boot)
 }
 
-func (t task) applySysctl(ctx context.Context, h tasks.Host, d tasks.Diff) error {
+func (t *task) applySysctl(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	var names []string
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(t.spec.Sysctl)) {
@@ -209,7 +209,7 @@ func (t task) applySysctl(ctx context.Context, h tasks.Host, d tasks.Diff) error
 
 // writeSysctl puts the parameters into phoenix's file that no file sets rightly, and
 // takes out those that d names and the configuration does not.
-func (t task) writeSysctl(ctx context.Context, h tasks.Host, names []string, d tasks.Diff) error {
+func (t *task) writeSysctl(ctx context.Context, h tasks.Host, names []string, d tasks.Diff) error {
 	gone, err := t.leftovers(h)
 	if err != nil {
 		return err
@@ -238,7 +238,7 @@ func (t task) writeSysctl(ctx context.Context, h tasks.Host, names []string, d t
 func setSysctl(old []byte, values, gone map[string]string) ([]byte, error) {
 	written := make(map[string]bool)
 	var out strings.Builder
-	for line := range strings.Lines(started(old, sysctlHeader)) {
+	for _, line := range tasks.Lines(started(old, sysctlHeader)) {
 		at, _, is := assignment(line)
 		if _, drop := gone[at]; is && drop {
 			continue

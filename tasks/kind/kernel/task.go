@@ -29,7 +29,7 @@ func Kind() tasks.Kind {
 }
 
 // Task returns the work that the spec describes.
-func (s *Spec) Task() tasks.Task { return task{*s} }
+func (s *Spec) Task() tasks.Task { return &task{*s} }
 
 type task struct{ spec Spec }
 
@@ -50,12 +50,12 @@ func (f *found) override(file string) {
 }
 
 // Check compares every part with what is configured and with what runs.
-func (t task) Check(_ context.Context, h tasks.Host) (tasks.Diff, error) {
+func (t *task) Check(_ context.Context, h tasks.Host) (tasks.Diff, error) {
 	f, err := t.compare(h)
 	return f.Diff, err
 }
 
-func (t task) compare(h tasks.Host) (found, error) {
+func (t *task) compare(h tasks.Host) (found, error) {
 	var f found
 	for _, part := range []func(tasks.Host, *found) error{t.checkOptions, t.checkModules, t.checkSysctl, t.checkCmdline} {
 		if err := part(h, &f); err != nil {
@@ -68,7 +68,7 @@ func (t task) compare(h tasks.Host) (found, error) {
 // Apply makes the parts in the order in which one may need another: a module is loaded
 // with its options, and a parameter can come with a module. A part that fails does not
 // stop the others. What another file overrides is refused after all of them.
-func (t task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
+func (t *task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	var errs []error
 	for _, part := range []func(context.Context, tasks.Host, tasks.Diff) error{t.applyOptions, t.applyModules, t.applySysctl, t.applyCmdline} {
 		errs = append(errs, part(ctx, h, d))

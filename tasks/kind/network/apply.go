@@ -21,7 +21,7 @@ type edited struct {
 
 // Apply writes the lines that differ and reloads the network, under the guard. The
 // new files are read by ifupdown2 before they are installed.
-func (t task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
+func (t *task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	refused, _, err := pending(h)
 	if err != nil {
 		return err
@@ -57,7 +57,7 @@ func (t task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 }
 
 // edits are the files that change.
-func (t task) edits(h tasks.Host, d tasks.Diff) ([]edited, error) {
+func (t *task) edits(h tasks.Host, d tasks.Diff) ([]edited, error) {
 	cfg, err := ifupdown.Read(h)
 	if err != nil {
 		return nil, err
@@ -99,7 +99,7 @@ func readable(ctx context.Context, h tasks.Host, f edited) error {
 func complaints(stderr []byte) []string {
 	number := regexp.MustCompile(`\bline[0-9]+: `)
 	var out []string
-	for line := range strings.Lines(string(stderr)) {
+	for _, line := range tasks.Lines(string(stderr)) {
 		if text, ok := strings.CutPrefix(line, "error: "); ok {
 			out = append(out, strings.TrimSpace(number.ReplaceAllString(text, "")))
 		}
@@ -119,7 +119,7 @@ func install(ctx context.Context, h tasks.Host, f edited) error {
 
 // reload puts the files into effect. ifreload does what it can, and its status tells
 // of foreign interfaces too, so what counts is whether ours are as wanted.
-func (t task) reload(ctx context.Context, h tasks.Host) error {
+func (t *task) reload(ctx context.Context, h tasks.Host) error {
 	cmd := tasks.Cmd{Argv: []string{"ifreload", "-a"}}
 	out, err := h.Run(ctx, cmd)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 )
 
 // edit makes the files say what d lacks of the spec.
-func (t task) edit(cfg *ifupdown.Config, d tasks.Diff) error {
+func (t *task) edit(cfg *ifupdown.Config, d tasks.Diff) error {
 	for _, name := range slices.Sorted(maps.Keys(t.spec.Bridges)) {
 		if err := t.editBridge(cfg, name, d); err != nil {
 			return fmt.Errorf("edit bridge %s: %w", name, err)
@@ -22,7 +22,7 @@ func (t task) edit(cfg *ifupdown.Config, d tasks.Diff) error {
 	return nil
 }
 
-func (t task) editBridge(cfg *ifupdown.Config, name string, d tasks.Diff) error {
+func (t *task) editBridge(cfg *ifupdown.Config, name string, d tasks.Diff) error {
 	want, at := t.spec.Bridges[name], "bridges."+name+"."
 	if d.Has(at + "exists") {
 		stanzas, err := stanzas(name, want)
@@ -243,7 +243,7 @@ func fresh(name string, b Bridge) (string, error) {
 
 // addresses are where the host may be reached once d is in effect, and could not
 // before. Each one costs whoever confirms a try, so others are left out.
-func (t task) addresses(d tasks.Diff) []string {
+func (t *task) addresses(d tasks.Diff) []string {
 	var out []string
 	for _, name := range slices.Sorted(maps.Keys(t.spec.Bridges)) {
 		at := "bridges." + name + "."

@@ -25,7 +25,7 @@ type kernel struct {
 }
 
 // state is "" for a bridge that is up, or what it is instead.
-func (k kernel) state(name string) (string, error) {
+func (k *kernel) state(name string) (string, error) {
 	flags, there, err := k.number(name, "flags")
 	if err != nil {
 		return "", err
@@ -47,7 +47,7 @@ func (k kernel) state(name string) (string, error) {
 }
 
 // number reads a file of an interface that holds a number.
-func (k kernel) number(name, file string) (n int64, there bool, err error) {
+func (k *kernel) number(name, file string) (n int64, there bool, err error) {
 	data, there, err := tasks.ReadIfExists(k.h, sysNet+name+"/"+file)
 	if err != nil || !there {
 		return 0, false, err
@@ -61,7 +61,7 @@ func (k kernel) number(name, file string) (n int64, there bool, err error) {
 
 // ports are those of the wanted ports that are in the bridge, and the physical ones
 // that should not be. Guests' ports come and go.
-func (k kernel) ports(name string, want []string) (string, error) {
+func (k *kernel) ports(name string, want []string) (string, error) {
 	present, err := k.h.ReadDir(sysNet + name + "/brif")
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", err
@@ -80,18 +80,18 @@ func (k kernel) ports(name string, want []string) (string, error) {
 }
 
 // vlanAware reads what a kernel without VLAN filtering lacks, which is false.
-func (k kernel) vlanAware(name string) (string, error) {
+func (k *kernel) vlanAware(name string) (string, error) {
 	n, _, err := k.number(name, "bridge/vlan_filtering")
 	return strconv.FormatBool(n == 1), err
 }
 
-func (k kernel) mtu(name string) (string, error) {
+func (k *kernel) mtu(name string) (string, error) {
 	n, _, err := k.number(name, "mtu")
 	return strconv.FormatInt(n, 10), err
 }
 
 // address is the wanted address where the bridge has it, or else what it has.
-func (k kernel) address(name string, f family) (string, error) {
+func (k *kernel) address(name string, f family) (string, error) {
 	read := k.addresses4
 	if f.suffix == "6" {
 		read = k.addresses6
@@ -111,7 +111,7 @@ type route struct {
 
 // routes4 reads /proc/net/route: numbers in hexadecimal, in the order of bytes of
 // this machine, which is little-endian wherever Proxmox runs.
-func (k kernel) routes4(name string) ([]route, error) {
+func (k *kernel) routes4(name string) ([]route, error) {
 	var out []route
 	err := k.table("/proc/net/route", func(fields []string) {
 		if len(fields) < 8 || fields[0] != name {
@@ -137,9 +137,9 @@ func littleEndian(s string) netip.Addr {
 }
 
 // table calls f with the words of each line; a missing file has none.
-func (k kernel) table(file string, f func(fields []string)) error {
+func (k *kernel) table(file string, f func(fields []string)) error {
 	data, _, err := tasks.ReadIfExists(k.h, file)
-	for line := range strings.Lines(string(data)) {
+	for _, line := range tasks.Lines(string(data)) {
 		f(strings.Fields(line))
 	}
 	return err
@@ -148,7 +148,7 @@ func (k kernel) table(file string, f func(fields []string)) error {
 // addresses4 are the machine's addresses in the subnets that are behind the bridge.
 // No file says which interface has an IPv4 address: /proc/net/fib_trie has the
 // addresses, /proc/net/route the subnets.
-func (k kernel) addresses4(name string) ([]string, error) {
+func (k *kernel) addresses4(name string) ([]string, error) {
 	routes, err := k.routes4(name)
 	if err != nil {
 		return nil, err
@@ -171,7 +171,7 @@ func (k kernel) addresses4(name string) ([]string, error) {
 
 // local4 are the IPv4 addresses of the machine: in the trie, a leaf "|-- ADDRESS"
 // is followed by "/32 host LOCAL".
-func (k kernel) local4() ([]netip.Addr, error) {
+func (k *kernel) local4() ([]netip.Addr, error) {
 	var out []netip.Addr
 	var leaf netip.Addr
 	err := k.table("/proc/net/fib_trie", func(fields []string) {
@@ -187,7 +187,7 @@ func (k kernel) local4() ([]netip.Addr, error) {
 
 // addresses6 reads /proc/net/if_inet6. An address that another machine has too does
 // not work.
-func (k kernel) addresses6(name string) ([]string, error) {
+func (k *kernel) addresses6(name string) ([]string, error) {
 	const duplicate = 0x08 // IFA_F_DADFAILED
 	var out []string
 	err := k.table("/proc/net/if_inet6", func(fields []string) {
@@ -215,7 +215,7 @@ func bigEndian(s string) netip.Addr {
 }
 
 // gateway is the default gateway behind the bridge.
-func (k kernel) gateway(name string, f family) (string, error) {
+func (k *kernel) gateway(name string, f family) (string, error) {
 	out := ""
 	if f.suffix == "6" {
 		err := k.table("/proc/net/ipv6_route", func(fields []string) {
@@ -236,7 +236,7 @@ func (k kernel) gateway(name string, f family) (string, error) {
 
 // nat asks iptables, because no file has its rules, and the kernel whether packets
 // are forwarded at all.
-func (k kernel) nat(want rule) (string, error) {
+func (k *kernel) nat(want rule) (string, error) {
 	on, _, err := tasks.ReadIfExists(k.h, "/proc/sys/net/ipv4/ip_forward")
 	if err != nil {
 		return "", err
@@ -246,7 +246,7 @@ func (k kernel) nat(want rule) (string, error) {
 		return "", fmt.Errorf("see whether %s is masqueraded: %w", want.subnet, err)
 	}
 	there := false
-	for line := range strings.Lines(string(out.Stdout)) {
+	for _, line := range tasks.Lines(string(out.Stdout)) {
 		c, ok := parseRule(strings.Fields(line))
 		there = there || ok && c.rule == want
 	}

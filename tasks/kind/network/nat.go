@@ -124,8 +124,8 @@ type natState struct {
 	forward bool
 }
 
-func readNAT(i ifupdown.Interface) natState {
-	s := natState{again: map[rule]bool{}, stays: map[rule]bool{}}
+func readNAT(i ifupdown.Interface) *natState {
+	s := &natState{again: map[rule]bool{}, stays: map[rule]bool{}}
 	for _, key := range upKeys() {
 		guarded := map[rule]bool{}
 		for _, command := range i.Values(key) {
@@ -159,7 +159,7 @@ func readNAT(i ifupdown.Interface) natState {
 
 // describe says how the state differs from what is wanted; it is want.String() when
 // it does not.
-func (s natState) describe(want rule) string {
+func (s *natState) describe(want rule) string {
 	if !slices.Contains(s.rules, want) {
 		var all []string
 		for _, r := range s.rules {
@@ -182,7 +182,7 @@ func (s natState) describe(want rule) string {
 
 // edit makes the stanzas masquerade as wanted. Where the wanted rule is among those
 // written, the others stay; where it is not, they were its predecessors.
-func (s natState) edit(i ifupdown.Interface, want rule) error {
+func (s *natState) edit(i ifupdown.Interface, want rule) error {
 	replaced := append([]rule{want}, s.rules...)
 	if slices.Contains(s.rules, want) {
 		replaced = []rule{want}

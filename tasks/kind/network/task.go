@@ -35,14 +35,14 @@ func Kind() tasks.Kind {
 }
 
 // Task returns the work that the spec describes.
-func (s *Spec) Task() tasks.Task { return task{*s} }
+func (s *Spec) Task() tasks.Task { return &task{*s} }
 
 type task struct{ spec Spec }
 
 // Check compares each bridge with the files and, where those are as wanted, with the
 // kernel: "bridges.vmbr0.mtu" is to be written, "bridges.vmbr0.live.mtu" is written
 // and not in effect.
-func (t task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
+func (t *task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 	refused, same, err := pending(h)
 	if err != nil {
 		return nil, err
@@ -74,7 +74,7 @@ func pending(h tasks.Host) (refused *tasks.RefusedError, same bool, err error) {
 }
 
 // differs compares files and kernel with what is wanted.
-func (t task) differs(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
+func (t *task) differs(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 	cfg, err := ifupdown.Read(h)
 	if err != nil {
 		return nil, err
@@ -84,7 +84,7 @@ func (t task) differs(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 		if err := t.reaches(h, cfg, name); err != nil {
 			return nil, err
 		}
-		more, err := t.bridge(kernel{ctx, h}, cfg, name)
+		more, err := t.bridge(&kernel{ctx, h}, cfg, name)
 		if err != nil {
 			return nil, fmt.Errorf("compare bridge %s: %w", name, err)
 		}
@@ -95,7 +95,7 @@ func (t task) differs(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 
 // reaches refuses ports and ways out that there are not and that nothing makes:
 // ifupdown2 would take the old network down before it complains.
-func (t task) reaches(h tasks.Host, cfg *ifupdown.Config, name string) error {
+func (t *task) reaches(h tasks.Host, cfg *ifupdown.Config, name string) error {
 	b := t.spec.Bridges[name]
 	type use struct{ name, what string }
 	var uses []use
@@ -119,7 +119,7 @@ func (t task) reaches(h tasks.Host, cfg *ifupdown.Config, name string) error {
 
 // interfaceOf tells whether an interface is there, or is made by a stanza, by this
 // configuration, or by ifupdown2 itself: eno1.30 is a VLAN of eno1.
-func (t task) interfaceOf(h tasks.Host, cfg *ifupdown.Config, name string) (bool, error) {
+func (t *task) interfaceOf(h tasks.Host, cfg *ifupdown.Config, name string) (bool, error) {
 	if _, wanted := t.spec.Bridges[name]; wanted {
 		return true, nil
 	}
@@ -144,7 +144,7 @@ func (t task) interfaceOf(h tasks.Host, cfg *ifupdown.Config, name string) (bool
 	return t.interfaceOf(h, cfg, name[:dot])
 }
 
-func (t task) bridge(k kernel, cfg *ifupdown.Config, name string) (tasks.Diff, error) {
+func (t *task) bridge(k *kernel, cfg *ifupdown.Config, name string) (tasks.Diff, error) {
 	want, at := t.spec.Bridges[name], "bridges."+name
 	i, err := cfg.Interface(name)
 	if err != nil {

@@ -18,7 +18,7 @@ type property struct {
 	want string
 	// written is what the file says, running what the kernel has.
 	written string
-	running func(kernel) (string, error)
+	running func(*kernel) (string, error)
 }
 
 // properties lists what the spec manages of a bridge, in a fixed order.
@@ -31,26 +31,26 @@ func properties(b Bridge, i ifupdown.Interface) []property {
 	}
 	add(true, property{"autostart", strconv.FormatBool(b.autostart()), strconv.FormatBool(i.Auto), nil})
 	want := ports(b.Ports)
-	add(b.Ports != nil, property{"ports", want, ports(pve.ParseList(last(i, "bridge-ports"))), func(k kernel) (string, error) {
+	add(b.Ports != nil, property{"ports", want, ports(pve.ParseList(last(i, "bridge-ports"))), func(k *kernel) (string, error) {
 		return k.ports(i.Name, b.Ports)
 	}})
 	for _, f := range families(b) {
-		add(f.address != "", property{f.path("address"), canonical(f.address), f.written(i), func(k kernel) (string, error) {
+		add(f.address != "", property{f.path("address"), canonical(f.address), f.written(i), func(k *kernel) (string, error) {
 			return k.address(i.Name, f)
 		}})
-		add(f.gateway != "", property{f.path("gateway"), canonical(f.gateway), f.writtenGateway(i), func(k kernel) (string, error) {
+		add(f.gateway != "", property{f.path("gateway"), canonical(f.gateway), f.writtenGateway(i), func(k *kernel) (string, error) {
 			return k.gateway(i.Name, f)
 		}})
 	}
-	add(b.VLANAware != nil, property{"vlan_aware", yes(b.VLANAware), truth(last(i, "bridge-vlan-aware")), func(k kernel) (string, error) {
+	add(b.VLANAware != nil, property{"vlan_aware", yes(b.VLANAware), truth(last(i, "bridge-vlan-aware")), func(k *kernel) (string, error) {
 		return k.vlanAware(i.Name)
 	}})
 	add(len(b.VIDs) > 0, property{"vids", vids(b.VIDs), vids(pve.ParseList(last(i, "bridge-vids"))), nil})
-	add(b.MTU != 0, property{"mtu", strconv.Itoa(b.MTU), last(i, "mtu"), func(k kernel) (string, error) { return k.mtu(i.Name) }})
+	add(b.MTU != 0, property{"mtu", strconv.Itoa(b.MTU), last(i, "mtu"), func(k *kernel) (string, error) { return k.mtu(i.Name) }})
 	add(b.Comment != "", property{"comment", b.Comment, comment(i), nil})
 	if b.NAT != nil {
 		r := rule{b.NAT.Subnet, b.NAT.Out}
-		out = append(out, property{"nat", r.String(), readNAT(i).describe(r), func(k kernel) (string, error) { return k.nat(r) }})
+		out = append(out, property{"nat", r.String(), readNAT(i).describe(r), func(k *kernel) (string, error) { return k.nat(r) }})
 	}
 	return out
 }
@@ -139,15 +139,15 @@ func families(b Bridge) []family {
 	return []family{{"inet", "", b.Address, b.Gateway}, {"inet6", "6", b.Address6, b.Gateway6}}
 }
 
-func (f family) path(property string) string { return property + f.suffix }
+func (f *family) path(property string) string { return property + f.suffix }
 
 // is6 tells the family of an address; ifupdown2 goes by the address too, not by the
 // stanza it is in.
-func (f family) has(address string) bool { return strings.Contains(address, ":") == (f.suffix == "6") }
+func (f *family) has(address string) bool { return strings.Contains(address, ":") == (f.suffix == "6") }
 
 // addresses are those of the family in one stanza, with the prefix that a netmask
 // says.
-func (f family) addresses(s *ifupdown.Stanza) []string {
+func (f *family) addresses(s *ifupdown.Stanza) []string {
 	masks := s.Values("netmask")
 	var out []string
 	for n, a := range s.Values("address") {
@@ -177,7 +177,7 @@ func prefixLength(mask string) string {
 }
 
 // written is the wanted address where the file has it, or else what it has instead.
-func (f family) written(i ifupdown.Interface) string {
+func (f *family) written(i ifupdown.Interface) string {
 	var all []string
 	for _, s := range i.Stanzas {
 		if s.Family() == f.name && (s.Method() == "dhcp" || s.Method() == "auto") {
@@ -192,7 +192,7 @@ func (f family) written(i ifupdown.Interface) string {
 	return strings.Join(all, ", ")
 }
 
-func (f family) writtenGateway(i ifupdown.Interface) string {
+func (f *family) writtenGateway(i ifupdown.Interface) string {
 	for _, g := range i.Values("gateway") {
 		if f.has(g) {
 			return canonical(g)

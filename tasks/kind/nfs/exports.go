@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"phoenix/tasks"
 	"phoenix/tasks/octal"
 )
 
@@ -38,7 +39,7 @@ func parse(text string) []placed {
 	var out []placed
 	first, pending := 0, ""
 	n := 0
-	for raw := range strings.Lines(text) {
+	for _, raw := range tasks.Lines(text) {
 		n++
 		if pending == "" {
 			first = n
@@ -72,7 +73,7 @@ func parseLine(line string, n int) []placed {
 			client = "*"
 		}
 		all := slices.Clone(defaults)
-		for f := range strings.SplitSeq(list, ",") {
+		for _, f := range strings.Split(list, ",") {
 			if f = strings.TrimSpace(f); f != "" {
 				all = append(all, f)
 			}

@@ -36,25 +36,25 @@ func Kind() tasks.Kind {
 
 // Validate returns every fault of the spec.
 func (s *Spec) Validate() []tasks.Problem {
-	var out []tasks.Problem
+	var out tasks.Problems
 	for _, path := range slices.Sorted(maps.Keys(s.Exports)) {
 		e, at := s.Exports[path], "exports."+path
 		out = append(out, e.Spec.Validate(at+".", at, path)...)
 		if len(e.Clients) == 0 {
-			out = append(out, tasks.Problem{Path: at + ".clients", Summary: "is empty", Hint: `name who may mount it: {"10.0.0.0/24": ["rw"]}; * is everybody`})
+			out.Add(at+".clients", "is empty", `name who may mount it: {"10.0.0.0/24": ["rw"]}; * is everybody`)
 		}
 		seen := make(map[string]string)
 		for _, c := range slices.Sorted(maps.Keys(e.Clients)) {
 			at := at + ".clients." + c
 			if summary, hint := clientFault(c); summary != "" {
-				out = append(out, tasks.Problem{Path: at, Summary: summary, Hint: hint})
+				out.Add(at, summary, hint)
 			} else if other, twice := seen[canonicalClient(c)]; twice {
-				out = append(out, tasks.Problem{Path: at, Summary: "is the same client as " + other})
+				out.Add(at, "is the same client as "+other, "")
 			}
 			seen[canonicalClient(c)] = c
 			for i, f := range e.Clients[c] {
 				if _, err := parseFlags([]string{f}); err != nil {
-					out = append(out, tasks.Problem{Path: fmt.Sprintf("%s.%d", at, i), Summary: err.Error(), Hint: "see exports(5): rw, ro, async, no_root_squash, all_squash, anonuid=1000, crossmnt, fsid=0, mountpoint, sec=sys"})
+					out.Add(fmt.Sprintf("%s.%d", at, i), err.Error(), "see exports(5): rw, ro, async, no_root_squash, all_squash, anonuid=1000, crossmnt, fsid=0, mountpoint, sec=sys")
 				}
 			}
 		}
@@ -87,13 +87,13 @@ func clientFault(c string) (summary, hint string) {
 }
 
 // Task returns the work that the spec describes.
-func (s *Spec) Task() tasks.Task { return task{*s} }
+func (s *Spec) Task() tasks.Task { return &task{*s} }
 
 type task struct{ spec Spec }
 
 // Check compares our file and the active exports with what is wanted, and looks for
 // the same export in the files of others.
-func (t task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
+func (t *task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 	if err := t.others(h); err != nil {
 		return nil, err
 	}
@@ -112,7 +112,7 @@ func (t task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 }
 
 // diff compares what is exported, by our file and in truth.
-func (t task) diff(h tasks.Host) (tasks.Diff, error) {
+func (t *task) diff(h tasks.Host) (tasks.Diff, error) {
 	file, err := read(h, ownFile)
 	if err != nil {
 		return nil, err
@@ -179,7 +179,7 @@ func shown(list []string) string {
 
 // others finds an export of ours in the file of somebody else: exportfs would take
 // one of the two and ignore the other.
-func (t task) others(h tasks.Host) error {
+func (t *task) others(h tasks.Host) error {
 	names, err := h.ReadDir(dropIns)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("read %s: %w", dropIns, err)
@@ -207,7 +207,7 @@ func (t task) others(h tasks.Host) error {
 }
 
 // Apply makes the directories, then writes our file and has it read.
-func (t task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
+func (t *task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	status, err := dpkg.Read(h)
 	if err != nil {
 		return err
@@ -226,7 +226,7 @@ func (t task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	return t.export(ctx, h)
 }
 
-func (t task) export(ctx context.Context, h tasks.Host) error {
+func (t *task) export(ctx context.Context, h tasks.Host) error {
 	if _, err := h.Stat(dropIns); errors.Is(err, fs.ErrNotExist) {
 		if err := h.Write(ctx, tasks.Edit{Verb: tasks.VerbMkdir, Path: dropIns}); err != nil {
 			return err

@@ -45,10 +45,10 @@ func StepID(ctid int) string { return fmt.Sprintf("%s:%d", Name, ctid) }
 
 // Validate returns every fault of the spec.
 func (s *Spec) Validate() []tasks.Problem {
-	var out []tasks.Problem
+	var out tasks.Problems
 	require := func(ok bool, path, hint, summary string, args ...any) {
 		if !ok {
-			out = append(out, tasks.Problem{Path: path, Summary: fmt.Sprintf(summary, args...), Hint: hint})
+			out.Add(path, fmt.Sprintf(summary, args...), hint)
 		}
 	}
 	require(s.CTID >= 100 && s.CTID <= 999999999, "ctid", "", "%d is not a CTID: they go from 100 to 999999999", s.CTID)

@@ -36,12 +36,12 @@ func (s *Spec) ID() string {
 }
 
 // Task returns the work that the spec describes.
-func (s *Spec) Task() tasks.Task { return task{*s} }
+func (s *Spec) Task() tasks.Task { return &task{*s} }
 
 type task struct{ spec Spec }
 
 // Check compares everything managed with user.cfg.
-func (t task) Check(_ context.Context, h tasks.Host) (tasks.Diff, error) {
+func (t *task) Check(_ context.Context, h tasks.Host) (tasks.Diff, error) {
 	if _, err := pve.Node(h); err != nil {
 		return nil, err
 	}
@@ -85,7 +85,7 @@ func (t task) Check(_ context.Context, h tasks.Host) (tasks.Diff, error) {
 }
 
 // realmExists finds a misspelt realm, which pveum takes without a word.
-func (t task) realmExists(h tasks.Host) error {
+func (t *task) realmExists(h tasks.Host) error {
 	realms, err := pve.ReadRealms(h)
 	if err != nil {
 		return err
@@ -96,7 +96,7 @@ func (t task) realmExists(h tasks.Host) error {
 	return nil
 }
 
-func (t task) checkRights(cfg pve.UserCfg, d *tasks.Diff) error {
+func (t *task) checkRights(cfg pve.UserCfg, d *tasks.Diff) error {
 	for _, r := range t.spec.ACL {
 		if !cfg.KnowsRole(r.Role) {
 			return fmt.Errorf("check user %s: there is no role %s (make it with pveum role add)", t.spec.ID(), r.Role)
@@ -125,7 +125,7 @@ func reach(propagates bool) string {
 
 // Apply makes the groups, the user, and then the rights, which pveum wants to know
 // somebody for.
-func (t task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
+func (t *task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	if err := pve.Writable(h); err != nil {
 		return err
 	}
@@ -161,7 +161,7 @@ func (t task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 }
 
 // account adds the user with all that is said of it, or sets what differs.
-func (t task) account(ctx context.Context, h tasks.Host, d tasks.Diff, join []string) error {
+func (t *task) account(ctx context.Context, h tasks.Host, d tasks.Diff, join []string) error {
 	var options []string
 	if t.spec.Enabled != nil && d.Has("enabled") {
 		options = append(options, "--enable", map[bool]string{true: "1", false: "0"}[*t.spec.Enabled])

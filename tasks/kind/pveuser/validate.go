@@ -13,36 +13,33 @@ import (
 // Validate returns every fault of the spec, by Proxmox's own rules
 // (PVE::AccessControl, pve-access-control 8.2).
 func (s *Spec) Validate() []tasks.Problem {
-	var out []tasks.Problem
-	add := func(path, summary, hint string) {
-		out = append(out, tasks.Problem{Path: path, Summary: summary, Hint: hint})
-	}
+	var out tasks.Problems
 	if !regexp.MustCompile(`^[^\s:/@!,;]{1,60}$`).MatchString(s.Name) || strings.HasPrefix(s.Name, "-") || pve.HasControl(s.Name) {
-		add("name", fmt.Sprintf("%q is no name of a user", s.Name), "no blank and none of : / @ ! , ; (60 characters at most)")
+		out.Add("name", fmt.Sprintf("%q is no name of a user", s.Name), "no blank and none of : / @ ! , ; (60 characters at most)")
 	}
 	if s.Realm != "" && !regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._-]+$`).MatchString(s.Realm) {
-		add("realm", fmt.Sprintf("%q is no name of a realm", s.Realm), "pam, pve, or a directory that is set up")
+		out.Add("realm", fmt.Sprintf("%q is no name of a realm", s.Realm), "pam, pve, or a directory that is set up")
 	}
 	if s.ID() == pve.RootUser {
 		if s.Enabled != nil && !*s.Enabled {
-			add("enabled", "root@pam cannot be disabled", "")
+			out.Add("enabled", "root@pam cannot be disabled", "")
 		}
 		if len(s.ACL) > 0 {
-			add("acl", "root@pam may do everything already", "leave acl out")
+			out.Add("acl", "root@pam may do everything already", "leave acl out")
 		}
 	}
 	if pve.HasControl(s.Comment) || strings.TrimSpace(s.Comment) != s.Comment {
-		add("comment", "has a line break, or blanks at an end", "")
+		out.Add("comment", "has a line break, or blanks at an end", "")
 	}
 	if s.Email != "" && !regexp.MustCompile(`^[^\s:@]+@[^\s:@]+$`).MatchString(s.Email) || pve.HasControl(s.Email) {
-		add("email", fmt.Sprintf("%q is no address", s.Email), "such as ann@example.org")
+		out.Add("email", fmt.Sprintf("%q is no address", s.Email), "such as ann@example.org")
 	}
 	for i, g := range s.Groups {
 		switch {
 		case !word(g):
-			add(fmt.Sprintf("groups.%d", i), fmt.Sprintf("%q is no name of a group", g), "letters, digits and . _ -")
+			out.Add(fmt.Sprintf("groups.%d", i), fmt.Sprintf("%q is no name of a group", g), "letters, digits and . _ -")
 		case slices.Contains(s.Groups[:i], g):
-			add(fmt.Sprintf("groups.%d", i), fmt.Sprintf("the group %s is listed twice", g), "")
+			out.Add(fmt.Sprintf("groups.%d", i), fmt.Sprintf("the group %s is listed twice", g), "")
 		}
 	}
 	return append(out, s.rightProblems()...)
@@ -53,18 +50,17 @@ func word(s string) bool {
 }
 
 func (s *Spec) rightProblems() []tasks.Problem {
-	var out []tasks.Problem
+	var out tasks.Problems
 	for i, r := range s.ACL {
 		at := fmt.Sprintf("acl.%d", i)
 		if !aclPath(r.Path) {
-			out = append(out, tasks.Problem{Path: at + ".path", Summary: fmt.Sprintf("%q is no path that rights are given at", r.Path),
-				Hint: "/, /vms/900, /storage/local, /pool/lab, /nodes/pve, /access, /sdn, /mapping, without a slash at the end"})
+			out.Add(at+".path", fmt.Sprintf("%q is no path that rights are given at", r.Path), "/, /vms/900, /storage/local, /pool/lab, /nodes/pve, /access, /sdn, /mapping, without a slash at the end")
 		}
 		if !word(r.Role) {
-			out = append(out, tasks.Problem{Path: at + ".role", Summary: fmt.Sprintf("%q is no name of a role", r.Role), Hint: "such as Administrator, PVEVMAdmin or PVEAuditor"})
+			out.Add(at+".role", fmt.Sprintf("%q is no name of a role", r.Role), "such as Administrator, PVEVMAdmin or PVEAuditor")
 		}
 		if slices.ContainsFunc(s.ACL[:i], func(o Right) bool { return o.Path == r.Path && o.Role == r.Role }) {
-			out = append(out, tasks.Problem{Path: at, Summary: fmt.Sprintf("the role %s at %s is listed twice", r.Role, r.Path)})
+			out.Add(at, fmt.Sprintf("the role %s at %s is listed twice", r.Role, r.Path), "")
 		}
 	}
 	return out

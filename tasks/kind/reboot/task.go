@@ -35,7 +35,7 @@ type Spec struct{}
 func (s *Spec) Validate() []tasks.Problem { return nil }
 
 // Task returns the work that the spec describes.
-func (s *Spec) Task() tasks.Task { return task{} }
+func (s *Spec) Task() tasks.Task { return &task{} }
 
 type task struct{}
 
@@ -50,7 +50,7 @@ const (
 
 // Check lists what waits for a reboot: of the machine itself, and of the steps before
 // this one.
-func (t task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
+func (t *task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 	reasons, err := boot.Needed(h)
 	if err != nil {
 		return nil, err
@@ -92,7 +92,7 @@ func refusal(h tasks.Host) (*tasks.RefusedError, error) {
 // Apply reboots. On a real machine it does not return; whoever follows the run comes
 // back for what is left. Without consent it stays pending, and asks for that where
 // consent is all it lacks.
-func (t task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
+func (t *task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	scope := tasks.ScopeOf(ctx)
 	refused, err := refusal(h)
 	switch {
@@ -126,7 +126,7 @@ func (t task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 }
 
 // down waits for the end.
-func (t task) down(ctx context.Context, h tasks.Host, before string) error {
+func (t *task) down(ctx context.Context, h tasks.Host, before string) error {
 	limit := time.NewTimer(downLimit)
 	defer limit.Stop()
 	tick := time.NewTicker(poll)

@@ -19,7 +19,7 @@ type extra struct {
 	want aptsources.Stanza
 }
 
-func (t task) extra(name string, m *machine) extra {
+func (t *task) extra(name string, m *machine) *extra {
 	s := t.spec.ExtraSources[name]
 	want := aptsources.Stanza{
 		Types: s.Types, URIs: s.URIs, Components: s.Components, Architectures: s.Architectures,
@@ -34,17 +34,17 @@ func (t task) extra(name string, m *machine) extra {
 		}
 		want.Suites = append(want.Suites, suite)
 	}
-	return extra{name, want}
+	return &extra{name, want}
 }
 
-func (x extra) path() string { return "extra_sources." + x.name }
+func (x *extra) path() string { return "extra_sources." + x.name }
 
 // owns tells whether a change is one of this source.
-func (x extra) owns(path string) bool {
+func (x *extra) owns(path string) bool {
 	return path == x.path() || strings.HasPrefix(path, x.path()+".")
 }
 
-func (x extra) file() string { return aptsources.Dir + "/" + x.name + ".sources" }
+func (x *extra) file() string { return aptsources.Dir + "/" + x.name + ".sources" }
 
 // property is one field of the source's own stanza.
 type property struct {
@@ -54,7 +54,7 @@ type property struct {
 }
 
 // properties compares the own stanza. What the spec leaves out is not managed.
-func (x extra) properties(e aptsources.Entry) []property {
+func (x *extra) properties(e aptsources.Entry) []property {
 	list := func(key, field string, from, to []string) property {
 		return property{key, field, joined(unique(slices.Clone(from))), joined(unique(slices.Clone(to))), joined(to)}
 	}
@@ -82,7 +82,7 @@ func shownKey(key string) string {
 
 // compare adds what differs: single properties of the source's own file, or all of it
 // when no file names the archive.
-func (x extra) compare(m *machine, d *tasks.Diff) error {
+func (x *extra) compare(m *machine, d *tasks.Diff) error {
 	if f := m.file(x.file()); len(f.Entries) > 0 {
 		differs := len(*d)
 		for _, p := range x.properties(f.Entries[0]) {
@@ -108,7 +108,7 @@ func (x extra) compare(m *machine, d *tasks.Diff) error {
 }
 
 // compareLists adds the archives that are enabled and were never fetched.
-func (x extra) compareLists(m *machine, d *tasks.Diff) {
+func (x *extra) compareLists(m *machine, d *tasks.Diff) {
 	for _, suite := range x.want.Suites {
 		if !slices.ContainsFunc(x.want.URIs, func(u string) bool { return m.fetched(u, suite) }) {
 			d.Add(x.path(), suite+" is not fetched", suite+" is fetched", tasks.EffectLive)
@@ -126,7 +126,7 @@ type place struct {
 // elsewhere finds the enabled entries of other files that name the archive: none, or
 // all of it. What is named in parts can be neither written, since apt takes no archive
 // twice with different keys, nor left.
-func (x extra) elsewhere(m *machine) ([]place, error) {
+func (x *extra) elsewhere(m *machine) ([]place, error) {
 	var where []place
 	missing := ""
 	for _, one := range x.parts() {
@@ -151,7 +151,7 @@ func (x extra) elsewhere(m *machine) ([]place, error) {
 }
 
 // parts are all lines that the source stands for: type, address, suite, component.
-func (x extra) parts() [][4]string {
+func (x *extra) parts() [][4]string {
 	components := x.want.Components
 	if len(components) == 0 {
 		components = []string{""}
@@ -170,7 +170,7 @@ func (x extra) parts() [][4]string {
 }
 
 // mend changes the files as far as d says.
-func (x extra) mend(m *machine, d tasks.Diff) error {
+func (x *extra) mend(m *machine, d tasks.Diff) error {
 	f := m.file(x.file())
 	if len(f.Entries) > 0 {
 		for _, p := range x.properties(f.Entries[0]) {
@@ -199,7 +199,7 @@ func (x extra) mend(m *machine, d tasks.Diff) error {
 }
 
 // all tells whether an entry names nothing but this source.
-func (x extra) all(e aptsources.Entry) bool {
+func (x *extra) all(e aptsources.Entry) bool {
 	within := func(have, want []string) bool {
 		return !slices.ContainsFunc(have, func(w string) bool { return !slices.Contains(want, w) })
 	}
@@ -210,7 +210,7 @@ func (x extra) all(e aptsources.Entry) bool {
 }
 
 // keyring wants the file that a path names: apt would take nothing from the archive.
-func (x extra) keyring(h tasks.Host) error {
+func (x *extra) keyring(h tasks.Host) error {
 	if !strings.HasPrefix(x.want.SignedBy, "/") || x.want.Disabled {
 		return nil
 	}

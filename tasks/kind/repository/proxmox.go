@@ -28,8 +28,8 @@ type archive struct {
 const cephURI = `/ceph-([a-z]+)/?$`
 
 // archives lists those that the spec chooses.
-func (t task) archives(h tasks.Host, m *machine) ([]archive, error) {
-	var out []archive
+func (t *task) archives(h tasks.Host, m *machine) ([]*archive, error) {
+	var out []*archive
 	chosen := func(s string) bool { return s != "" && s != Keep }
 	if !chosen(t.spec.Repositories) && !chosen(t.spec.Ceph) {
 		return nil, nil
@@ -38,7 +38,7 @@ func (t task) archives(h tasks.Host, m *machine) ([]archive, error) {
 		return nil, err
 	}
 	if chosen(t.spec.Repositories) {
-		out = append(out, archive{
+		out = append(out, &archive{
 			path: "repositories", want: t.spec.Repositories, codename: m.codename,
 			components: map[string]string{Enterprise: "pve-enterprise", NoSubscription: "pve-no-subscription"},
 		})
@@ -48,7 +48,7 @@ func (t task) archives(h tasks.Host, m *machine) ([]archive, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, archive{
+		out = append(out, &archive{
 			path: "ceph", want: t.spec.Ceph, codename: m.codename, release: release,
 			components: map[string]string{Enterprise: "enterprise", NoSubscription: "no-subscription"},
 		})
@@ -113,12 +113,12 @@ func cephOf(e aptsources.Entry) string {
 }
 
 // own tells whether an entry is of this archive.
-func (a archive) own(e aptsources.Entry) bool {
+func (a *archive) own(e aptsources.Entry) bool {
 	return slices.Contains(e.Types, "deb") && (a.release == "") == (cephOf(e) == "")
 }
 
 // describe lists what is enabled of the archive, one word where it is as usual.
-func (a archive) describe(m *machine) string {
+func (a *archive) describe(m *machine) string {
 	var out []string
 	m.each(func(_ *aptsources.File, _ int, e aptsources.Entry) {
 		for choice, component := range a.components {
@@ -144,13 +144,13 @@ func (a archive) describe(m *machine) string {
 }
 
 // present finds the entry that is wanted, enabled or not.
-func (a archive) present(e aptsources.Entry) bool {
+func (a *archive) present(e aptsources.Entry) bool {
 	return a.own(e) && cephOf(e) == a.release && slices.Contains(e.Suites, a.codename) && slices.Contains(e.Components, a.components[a.want])
 }
 
 // unfetched says that the wanted archive is enabled and its lists are not there: the
 // fetch failed, or nobody tried.
-func (a archive) unfetched(m *machine) string {
+func (a *archive) unfetched(m *machine) string {
 	text := ""
 	m.each(func(_ *aptsources.File, _ int, e aptsources.Entry) {
 		if a.present(e) && !slices.ContainsFunc(e.URIs, func(u string) bool { return m.fetched(u, a.codename) }) {
@@ -162,7 +162,7 @@ func (a archive) unfetched(m *machine) string {
 
 // mend switches the other components off and the wanted one on: an entry that is there
 // or, at last, a new one.
-func (a archive) mend(m *machine) {
+func (a *archive) mend(m *machine) {
 	for _, f := range m.files {
 		for i := range f.Entries {
 			if e := f.Entries[i]; a.own(e) {
@@ -182,7 +182,7 @@ func (a archive) mend(m *machine) {
 
 // find returns the entry to use: one that is enabled, or one that was switched off and
 // names nothing else.
-func (a archive) find(m *machine) (place, bool) {
+func (a *archive) find(m *machine) (place, bool) {
 	var off []place
 	for _, f := range m.files {
 		for i, e := range f.Entries {
@@ -201,7 +201,7 @@ func (a archive) find(m *machine) (place, bool) {
 	return off[0], true
 }
 
-func (a archive) unwanted(component string) bool {
+func (a *archive) unwanted(component string) bool {
 	for choice, c := range a.components {
 		if c == component && choice != a.want {
 			return true
@@ -211,7 +211,7 @@ func (a archive) unwanted(component string) bool {
 }
 
 // fileName is Proxmox's own.
-func (a archive) fileName() string {
+func (a *archive) fileName() string {
 	switch {
 	case a.release != "":
 		return "ceph.sources"
@@ -221,7 +221,7 @@ func (a archive) fileName() string {
 	return "proxmox.sources"
 }
 
-func (a archive) stanza(m *machine) aptsources.Stanza {
+func (a *archive) stanza(m *machine) aptsources.Stanza {
 	uri := map[string]string{Enterprise: "https://enterprise.proxmox.com/debian/", NoSubscription: "http://download.proxmox.com/debian/"}[a.want] + "pve"
 	if a.release != "" {
 		uri = strings.TrimSuffix(uri, "pve") + "ceph-" + a.release

@@ -36,7 +36,7 @@ func Kind() tasks.Kind {
 }
 
 // Task returns the work that the spec describes.
-func (s *Spec) Task() tasks.Task { return task{spec: *s, tool: aptget.New(s.LockTimeoutS)} }
+func (s *Spec) Task() tasks.Task { return &task{spec: *s, tool: aptget.New(s.LockTimeoutS)} }
 
 type task struct {
 	spec Spec
@@ -98,7 +98,7 @@ func (m *machine) fetched(uri, suite string) bool {
 }
 
 // Check compares the files with what is wanted.
-func (t task) Check(_ context.Context, h tasks.Host) (tasks.Diff, error) {
+func (t *task) Check(_ context.Context, h tasks.Host) (tasks.Diff, error) {
 	var d tasks.Diff
 	m, err := read(h)
 	if err != nil {
@@ -123,7 +123,7 @@ func (t task) Check(_ context.Context, h tasks.Host) (tasks.Diff, error) {
 
 // Apply changes the files and fetches the lists. An archive that cannot be reached is
 // an error, and the next check still shows it as not fetched.
-func (t task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
+func (t *task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	m, err := read(h)
 	if err != nil {
 		return err

@@ -98,7 +98,7 @@ func (v *validation) signedBy(at, value string) {
 	}
 	body := strings.TrimSuffix(strings.TrimPrefix(key, begin), end)
 	valid := regexp.MustCompile(`^([A-Za-z0-9+/=]*|(Comment|Version|Hash|Charset|MessageID): [ -~]*)$`)
-	for l := range strings.Lines(body) {
+	for _, l := range tasks.Lines(body) {
 		if l = strings.TrimSpace(l); !valid.MatchString(l) {
 			v.add(at, fmt.Sprintf("has a line that is no part of an armoured key: %q", l), "paste the key as gpg --armor --export ID prints it")
 			return

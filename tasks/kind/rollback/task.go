@@ -33,15 +33,15 @@ func StepID(ctid int) string { return fmt.Sprintf("%s:%d", Name, ctid) }
 
 // Validate returns every fault of the spec.
 func (s *Spec) Validate() []tasks.Problem {
-	var out []tasks.Problem
+	var out tasks.Problems
 	if s.CTID < 100 || s.CTID > 999999999 {
-		out = append(out, tasks.Problem{Path: "ctid", Summary: fmt.Sprintf("%d is not a CTID: they go from 100 to 999999999", s.CTID)})
+		out.Add("ctid", fmt.Sprintf("%d is not a CTID: they go from 100 to 999999999", s.CTID), "")
 	}
 	if !pve.IsSnapshotName(s.Snapshot) {
-		out = append(out, tasks.Problem{Path: "snapshot", Summary: fmt.Sprintf("%q is not the name of a snapshot", s.Snapshot)})
+		out.Add("snapshot", fmt.Sprintf("%q is not the name of a snapshot", s.Snapshot), "")
 	}
 	if s.StopS < 0 {
-		out = append(out, tasks.Problem{Path: "stop_s", Summary: fmt.Sprintf("%d is no time", s.StopS), Hint: "0 means 60"})
+		out.Add("stop_s", fmt.Sprintf("%d is no time", s.StopS), "0 means 60")
 	}
 	return out
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // Apply makes the directories, the file with the shares, and the users.
-func (t task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
+func (t *task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	status, err := dpkg.Read(h)
 	if err != nil {
 		return err
@@ -41,7 +41,7 @@ func (t task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 }
 
 // install has the file checked, puts it into place, and tells Samba.
-func (t task) install(ctx context.Context, h tasks.Host, renamed bool) error {
+func (t *task) install(ctx context.Context, h tasks.Host, renamed bool) error {
 	text := []byte(t.spec.text())
 	out, err := h.Run(ctx, tasks.Cmd{Argv: []string{"testparm", "-s", "/dev/stdin"}, Stdin: text, ReadOnly: true})
 	if err != nil {
@@ -81,7 +81,7 @@ func (t task) install(ctx context.Context, h tasks.Host, renamed bool) error {
 // exit status is 0 for most of them, and 1 for things that are none of the file's.
 func complaints(stderr string) []string {
 	var out []string
-	for line := range strings.Lines(stderr) {
+	for _, line := range tasks.Lines(stderr) {
 		line = strings.TrimSpace(line)
 		for _, sign := range []string{
 			"Unknown parameter", "Ignoring", "found in service section", "Error loading", "is not boolean",
@@ -96,7 +96,7 @@ func complaints(stderr string) []string {
 	return out
 }
 
-func (t task) setPasswords(ctx context.Context, h tasks.Host, d tasks.Diff) error {
+func (t *task) setPasswords(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	for _, name := range slices.Sorted(maps.Keys(t.spec.Users)) {
 		if !d.Has("users."+name) && !d.Has("users."+name+".password") {
 			continue

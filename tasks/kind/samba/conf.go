@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"phoenix/tasks"
 )
 
 // The files of Samba.
@@ -29,7 +31,7 @@ type conf struct {
 func parse(text string) []conf {
 	out := []conf{{name: "global"}}
 	pending, first, n := "", 0, 0
-	for raw := range strings.Lines(text) {
+	for _, raw := range tasks.Lines(text) {
 		n++
 		if pending == "" {
 			first = n
@@ -84,9 +86,9 @@ func synonyms() map[string][]string {
 
 // get is the last value of a parameter.
 func (c conf) get(name string) (string, bool) {
-	for _, p := range slices.Backward(c.params) {
-		if p.name == name {
-			return p.value, true
+	for i := len(c.params) - 1; i >= 0; i-- {
+		if c.params[i].name == name {
+			return c.params[i].value, true
 		}
 	}
 	return "", false
@@ -112,7 +114,7 @@ func section(all []conf, name string) (conf, bool) {
 type setting struct{ key, name, value string }
 
 // settings are the parameters of a share in a stable order.
-func (s Share) settings() []setting {
+func (s *Share) settings() []setting {
 	var out []setting
 	add := func(key, name, value string) {
 		if value != "" {
@@ -161,7 +163,8 @@ func (s *Spec) text() string {
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Shares)) {
 		fmt.Fprintf(&b, "\n[%s]\n", name)
-		for _, p := range s.Shares[name].settings() {
+		share := s.Shares[name]
+		for _, p := range share.settings() {
 			fmt.Fprintf(&b, "\t%s = %s\n", p.name, p.value)
 		}
 	}
@@ -181,7 +184,7 @@ func isInclude(line string) bool {
 // placement is where smb.conf reads our file.
 func placement(text string) string {
 	where := "missing"
-	for line := range strings.Lines(text) {
+	for _, line := range tasks.Lines(text) {
 		line = strings.TrimSpace(line)
 		switch {
 		case isInclude(line):
@@ -196,7 +199,7 @@ func placement(text string) string {
 // withInclude is smb.conf with the line at its end, and nowhere else.
 func withInclude(text string) string {
 	var b strings.Builder
-	for line := range strings.Lines(text) {
+	for _, line := range tasks.Lines(text) {
 		if !isInclude(strings.TrimSpace(line)) {
 			b.WriteString(line)
 		}

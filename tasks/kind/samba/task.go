@@ -35,12 +35,12 @@ func Kind() tasks.Kind {
 }
 
 // Task returns the work that the spec describes.
-func (s *Spec) Task() tasks.Task { return task{*s} }
+func (s *Spec) Task() tasks.Task { return &task{*s} }
 
 type task struct{ spec Spec }
 
 // Check compares the files, then the directories, then the users.
-func (t task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
+func (t *task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 	d, err := t.files(h)
 	if err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func (t task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 }
 
 // files compares smb.conf and ours.
-func (t task) files(h tasks.Host) (tasks.Diff, error) {
+func (t *task) files(h tasks.Host) (tasks.Diff, error) {
 	data, _, err := tasks.ReadIfExists(h, mainFile)
 	if err != nil {
 		return nil, err
@@ -150,7 +150,7 @@ func canonicalValue(name, v string) string {
 
 // others finds a share of ours in the files of somebody else, of which Samba would
 // make one with the parameters of both.
-func (t task) others(h tasks.Host, file string, all []conf, depth int) error {
+func (t *task) others(h tasks.Host, file string, all []conf, depth int) error {
 	for _, c := range all {
 		for name := range t.spec.Shares {
 			if strings.EqualFold(name, c.name) {
@@ -181,7 +181,7 @@ type login struct {
 
 // users compares the users. A user whose password is not the wanted one, and one that
 // is switched off, is given the password.
-func (t task) users(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
+func (t *task) users(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 	if len(t.spec.Users) == 0 {
 		return nil, nil
 	}
@@ -221,7 +221,7 @@ func accounts(ctx context.Context, h tasks.Host) (map[string]login, error) {
 		return nil, err
 	}
 	all := make(map[string]login)
-	for line := range strings.Lines(string(out.Stdout)) {
+	for _, line := range tasks.Lines(string(out.Stdout)) {
 		// smbpasswd(5): name, number, two hashes, flags in brackets.
 		if f := strings.Split(line, ":"); len(f) >= 5 {
 			all[strings.ToLower(f[0])] = login{f[3], strings.Contains(f[4], "D")}

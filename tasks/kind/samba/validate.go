@@ -10,13 +10,6 @@ import (
 	"phoenix/tasks"
 )
 
-// problems collects the faults of a spec.
-type problems []tasks.Problem
-
-func (p *problems) add(path, summary, hint string) {
-	*p = append(*p, tasks.Problem{Path: path, Summary: summary, Hint: hint})
-}
-
 var (
 	shareName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9 ._-]{0,78}[A-Za-z0-9._-])?\$?$`)
 	userName  = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*\$?$`)
@@ -29,62 +22,63 @@ var (
 // Validate returns every fault of the spec. What Samba itself refuses is known on the
 // host, where testparm reads the file before it is installed.
 func (s *Spec) Validate() []tasks.Problem {
-	var out problems
+	var out tasks.Problems
 	if s.Workgroup != "" && !regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,14}$`).MatchString(s.Workgroup) {
-		out.add("workgroup", fmt.Sprintf("%q is no workgroup", s.Workgroup), "at most 15 letters and digits")
+		out.Add("workgroup", fmt.Sprintf("%q is no workgroup", s.Workgroup), "at most 15 letters and digits")
 	}
 	seen := make(map[string]string)
 	for _, name := range slices.Sorted(maps.Keys(s.Shares)) {
 		at, low := "shares."+name, strings.ToLower(name)
 		switch {
 		case !shareName.MatchString(name):
-			out.add(at, fmt.Sprintf("%q is no name of a share", name), "letters, digits, blanks inside, . _ - and $ at the end, at most 80")
+			out.Add(at, fmt.Sprintf("%q is no name of a share", name), "letters, digits, blanks inside, . _ - and $ at the end, at most 80")
 		case slices.Contains([]string{"global", "homes", "printers", "print$", "ipc$"}, low):
-			out.add(at, "is one of Samba's own sections", "write it into smb.conf, or choose another name")
+			out.Add(at, "is one of Samba's own sections", "write it into smb.conf, or choose another name")
 		case seen[low] != "":
-			out.add(at, "is the same share as "+seen[low]+" to Samba, which does not tell case apart", "")
+			out.Add(at, "is the same share as "+seen[low]+" to Samba, which does not tell case apart", "")
 		}
 		seen[low] = name
-		s.Shares[name].check(&out, at+".")
+		share := s.Shares[name]
+		share.check(&out, at+".")
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Users)) {
 		at := "users." + name
 		if !userName.MatchString(name) {
-			out.add(at, fmt.Sprintf("%q is no user", name), "")
+			out.Add(at, fmt.Sprintf("%q is no user", name), "")
 		}
 		if p := s.Users[name].Password; p == nil || p.Name == "" {
-			out.add(at+".password", "names no secret", `{"secret": "NAME"}`)
+			out.Add(at+".password", "names no secret", `{"secret": "NAME"}`)
 		}
 	}
 	return out
 }
 
-func (s Share) check(out *problems, at string) {
+func (s *Share) check(out *tasks.Problems, at string) {
 	*out = append(*out, s.Spec.Validate(at, at+"path", s.Path)...)
 	if strings.Contains(s.Path, "%") {
-		out.add(at+"path", "has a variable of Samba in it", "a share of phoenix is one directory; write others into smb.conf")
+		out.Add(at+"path", "has a variable of Samba in it", "a share of phoenix is one directory; write others into smb.conf")
 	}
 	if fault := valueFault(s.Path); s.Path != "" && fault != "" {
-		out.add(at+"path", fault, "")
+		out.Add(at+"path", fault, "")
 	}
 	if fault := valueFault(s.Comment); s.Comment != "" && fault != "" {
-		out.add(at+"comment", fault, "")
+		out.Add(at+"comment", fault, "")
 	}
 	for key, list := range map[string][]string{"valid_users": s.ValidUsers, "write_list": s.WriteList} {
 		for i, name := range list {
 			if !listEntry.MatchString(name) {
-				out.add(fmt.Sprintf("%s%s.%d", at, key, i), fmt.Sprintf("%q is neither a user nor a group", name), "a name, or @NAME for a group")
+				out.Add(fmt.Sprintf("%s%s.%d", at, key, i), fmt.Sprintf("%q is neither a user nor a group", name), "a name, or @NAME for a group")
 			}
 		}
 	}
 	for _, n := range []struct{ key, name string }{{"force_user", s.ForceUser}, {"force_group", s.ForceGroup}} {
 		if n.name != "" && !listEntry.MatchString(n.name) {
-			out.add(at+n.key, fmt.Sprintf("%q is no name", n.name), "")
+			out.Add(at+n.key, fmt.Sprintf("%q is no name", n.name), "")
 		}
 	}
 	for _, m := range []struct{ key, mask string }{{"create_mask", s.CreateMask}, {"directory_mask", s.DirectoryMask}} {
 		if m.mask != "" && !maskValue.MatchString(m.mask) {
-			out.add(at+m.key, fmt.Sprintf("%q is no mask", m.mask), `three or four octal digits in quotes, such as "0660"`)
+			out.Add(at+m.key, fmt.Sprintf("%q is no mask", m.mask), `three or four octal digits in quotes, such as "0660"`)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Options)) {
@@ -92,13 +86,13 @@ func (s Share) check(out *problems, at string) {
 		_, own := synonyms()[canonicalName(name)]
 		switch {
 		case own && key(canonicalName(name)) != "options."+canonicalName(name):
-			out.add(at, "has a key of its own", "set "+key(canonicalName(name)))
+			out.Add(at, "has a key of its own", "set "+key(canonicalName(name)))
 		case own:
-			out.add(at, "would read settings that phoenix does not see", "")
+			out.Add(at, "would read settings that phoenix does not see", "")
 		case !optName.MatchString(name):
-			out.add(at, "is no parameter", "in lower case, as smb.conf(5) lists it")
+			out.Add(at, "is no parameter", "in lower case, as smb.conf(5) lists it")
 		case valueFault(s.Options[name]) != "":
-			out.add(at, valueFault(s.Options[name]), "")
+			out.Add(at, valueFault(s.Options[name]), "")
 		}
 	}
 }

@@ -48,9 +48,9 @@ func Kind() tasks.Kind {
 
 // Validate returns every fault of the spec.
 func (s *Spec) Validate() []tasks.Problem {
-	var out []tasks.Problem
+	var out tasks.Problems
 	if !regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$`).MatchString(s.Name) {
-		out = append(out, tasks.Problem{Path: "name", Summary: fmt.Sprintf("%q is no name of a step", s.Name), Hint: "letters, digits and _ . - (64 at most)"})
+		out.Add("name", fmt.Sprintf("%q is no name of a step", s.Name), "letters, digits and _ . - (64 at most)")
 	}
 	check, apply := s.scripts()
 	out = append(out, check.Problems("check")...)
@@ -66,12 +66,12 @@ func (s *Spec) scripts() (check, apply interp.Script) {
 }
 
 // Task returns the work that the spec describes.
-func (s *Spec) Task() tasks.Task { return task{*s} }
+func (s *Spec) Task() tasks.Task { return &task{*s} }
 
 type task struct{ spec Spec }
 
 // Check runs the first script, which promises to change nothing.
-func (t task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
+func (t *task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 	check, _ := t.spec.scripts()
 	c := check.Cmd()
 	c.ReadOnly = true
@@ -91,7 +91,7 @@ const maxNote = 50
 // note is what the script printed, as far as people will read it.
 func note(stdout []byte) string {
 	var lines []string
-	for line := range strings.Lines(strings.TrimSpace(string(stdout))) {
+	for _, line := range tasks.Lines(strings.TrimSpace(string(stdout))) {
 		if len(lines) == maxNote {
 			lines = append(lines, "…")
 			break
@@ -102,7 +102,7 @@ func note(stdout []byte) string {
 }
 
 // Apply runs the second script.
-func (t task) Apply(ctx context.Context, h tasks.Host, _ tasks.Diff) error {
+func (t *task) Apply(ctx context.Context, h tasks.Host, _ tasks.Diff) error {
 	_, apply := t.spec.scripts()
 	if _, err := tasks.Succeed(ctx, h, apply.Cmd()); err != nil {
 		return fmt.Errorf("apply the script of %s: %w", t.spec.Name, err)

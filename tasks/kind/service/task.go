@@ -23,30 +23,27 @@ func Kind() tasks.Kind {
 
 // Validate returns every fault of the spec.
 func (s *Spec) Validate() []tasks.Problem {
-	var out []tasks.Problem
+	var out tasks.Problems
 	switch {
 	case s.Name == "":
-		out = append(out, tasks.Problem{Path: "name", Summary: "is missing", Hint: "name a systemd unit: chrony"})
+		out.Add("name", "is missing", "name a systemd unit: chrony")
 	case !systemd.ValidName(s.Name):
-		out = append(out, tasks.Problem{
-			Path: "name", Summary: fmt.Sprintf("%q is no name of a systemd unit", s.Name),
-			Hint: "letters, digits and _ . : @ \\ -, not beginning with -",
-		})
+		out.Add("name", fmt.Sprintf("%q is no name of a systemd unit", s.Name), "letters, digits and _ . : @ \\ -, not beginning with -")
 	}
 	if s.Enabled == nil && s.Active == nil {
-		out = append(out, tasks.Problem{Summary: "says nothing about the unit", Hint: "set enabled, active or both"})
+		out.Add("", "says nothing about the unit", "set enabled, active or both")
 	}
 	return out
 }
 
 // Task returns the work that the spec describes.
-func (s *Spec) Task() tasks.Task { return task{*s} }
+func (s *Spec) Task() tasks.Task { return &task{*s} }
 
 type task struct{ spec Spec }
 
 // Check asks systemd once. A unit that does not exist yet differs, since a step
 // before this one may install it.
-func (t task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
+func (t *task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 	u, err := systemd.Show(ctx, h, t.spec.Name)
 	if err != nil {
 		return nil, err
@@ -54,7 +51,7 @@ func (t task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 	return t.diff(u)
 }
 
-func (t task) diff(u systemd.Unit) (tasks.Diff, error) {
+func (t *task) diff(u systemd.Unit) (tasks.Diff, error) {
 	var d tasks.Diff
 	if want := t.spec.Enabled; want != nil && *want != u.Enabled() && !(u.Static() && !*want) {
 		if u.Static() {
@@ -86,7 +83,7 @@ func found(u systemd.Unit, state string) string {
 
 // Apply enables, disables, starts and stops. A masked unit was switched off on
 // purpose and is not unmasked.
-func (t task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
+func (t *task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	u, err := systemd.Show(ctx, h, t.spec.Name)
 	if err != nil {
 		return err

@@ -40,25 +40,24 @@ func StepID(ctid int, name string) string { return fmt.Sprintf("%s:%d@%s", Name,
 
 // Validate returns every fault of the spec.
 func (s *Spec) Validate() []tasks.Problem {
-	var out []tasks.Problem
+	var out tasks.Problems
 	if s.CTID < 100 || s.CTID > 999999999 {
-		out = append(out, tasks.Problem{Path: "ctid", Summary: fmt.Sprintf("%d is not a CTID: they go from 100 to 999999999", s.CTID)})
+		out.Add("ctid", fmt.Sprintf("%d is not a CTID: they go from 100 to 999999999", s.CTID), "")
 	}
 	if !pve.IsSnapshotName(s.Name) {
-		out = append(out, tasks.Problem{Path: "name", Summary: fmt.Sprintf("%q is not the name of a snapshot", s.Name),
-			Hint: "a letter, then letters, digits, _ and -, 2 to 40 in all; current, vzdump and pending are Proxmox's own"})
+		out.Add("name", fmt.Sprintf("%q is not the name of a snapshot", s.Name), "a letter, then letters, digits, _ and -, 2 to 40 in all; current, vzdump and pending are Proxmox's own")
 	}
 	if s.State != StatePresent && s.State != StateAbsent {
-		out = append(out, tasks.Problem{Path: "state", Summary: fmt.Sprintf("%q is neither present nor absent", s.State)})
+		out.Add("state", fmt.Sprintf("%q is neither present nor absent", s.State), "")
 	}
 	if s.Keep != 0 && (s.Keep < 0 || s.State != StatePresent || !guest.SortManual.Named(s.Name) || s.Description != guest.SortManual.Description()) {
-		out = append(out, tasks.Problem{Path: "keep", Summary: fmt.Sprintf("%d: only snapshots with the name and description that phoenix gives are counted", s.Keep)})
+		out.Add("keep", fmt.Sprintf("%d: only snapshots with the name and description that phoenix gives are counted", s.Keep), "")
 	}
 	switch {
 	case len(s.Description) > descriptionLimit:
-		out = append(out, tasks.Problem{Path: "description", Summary: fmt.Sprintf("has %d bytes, more than %d", len(s.Description), descriptionLimit)})
+		out.Add("description", fmt.Sprintf("has %d bytes, more than %d", len(s.Description), descriptionLimit), "")
 	case pve.HasControl(s.Description):
-		out = append(out, tasks.Problem{Path: "description", Summary: "has a line break or another control character"})
+		out.Add("description", "has a line break or another control character", "")
 	}
 	return out
 }

@@ -11,6 +11,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sort"
 	"time"
 
 	"phoenix/tasks"
@@ -118,7 +119,7 @@ func (t *task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 	if err := t.gone(ctx, h, seen, &d); err != nil {
 		return nil, err
 	}
-	slices.SortFunc(d.Containers, func(a, b Container) int { return a.CTID - b.CTID })
+	sort.Slice(d.Containers, func(i, j int) bool { return d.Containers[i].CTID < d.Containers[j].CTID })
 	return nil, tasks.SetData(ctx, d)
 }
 

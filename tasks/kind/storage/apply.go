@@ -11,7 +11,7 @@ import (
 
 // Apply adds the storage, or sets what differs in one call. What a storage is made of
 // is refused after everything else, because it is fixed once the storage exists.
-func (t task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
+func (t *task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	if err := pve.Writable(h); err != nil {
 		return err
 	}
@@ -38,7 +38,7 @@ func (t task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 
 // options are the arguments for the properties that d names or, where d is nil, for
 // all that the spec has; without those that are fixed.
-func (t task) options(d tasks.Diff) iter.Seq2[string, string] {
+func (t *task) options(d tasks.Diff) iter.Seq2[string, string] {
 	named := func(path string) bool { return d == nil || d.Has(path) }
 	return func(yield func(string, string) bool) {
 		s := t.spec
@@ -82,7 +82,7 @@ func flat(opts iter.Seq2[string, string]) []string {
 // is not believed: the runner's second check reads the file. A password goes through
 // its standard input: with the option but no value, pvesm reads a line from there
 // (pve-storage, PVE::CLI::pvesm param_mapping).
-func (t task) pvesm(ctx context.Context, h tasks.Host, argv []string, password bool) error {
+func (t *task) pvesm(ctx context.Context, h tasks.Host, argv []string, password bool) error {
 	c := tasks.Cmd{Argv: argv}
 	if password {
 		value, err := secretLine(ctx, t.spec.Password.Name)

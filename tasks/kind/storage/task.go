@@ -27,14 +27,14 @@ func Kind() tasks.Kind {
 }
 
 // Task returns the work that the spec describes.
-func (s *Spec) Task() tasks.Task { return task{*s} }
+func (s *Spec) Task() tasks.Task { return &task{*s} }
 
 type task struct{ spec Spec }
 
 // Check compares every managed property with storage.cfg, and the password with the
 // file that Proxmox keeps it in. Lists are compared as sets, because each write by
 // anybody shuffles them.
-func (t task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
+func (t *task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 	if _, err := pve.Node(h); err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func (t task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 }
 
 // where is what a new storage is made of, for people.
-func (t task) where() string {
+func (t *task) where() string {
 	s := t.spec
 	switch s.Type {
 	case "zfspool":
@@ -71,7 +71,7 @@ func (t task) where() string {
 }
 
 // fixed is the refusal to change what a storage is made of.
-func (t task) fixed(c tasks.Change) *tasks.RefusedError {
+func (t *task) fixed(c tasks.Change) *tasks.RefusedError {
 	what := "changing the " + c.Path + " of storage " + t.spec.ID
 	if c.Path == "path" {
 		what = "moving storage " + t.spec.ID
@@ -82,7 +82,7 @@ func (t task) fixed(c tasks.Change) *tasks.RefusedError {
 	}
 }
 
-func (t task) diff(s pve.Storage) tasks.Diff {
+func (t *task) diff(s pve.Storage) tasks.Diff {
 	var d tasks.Diff
 	kind := kinds()[t.spec.Type]
 	for _, w := range t.spec.words() {
@@ -118,7 +118,7 @@ func (t task) diff(s pve.Storage) tasks.Diff {
 
 // password compares what Proxmox mounts a share with (pve-storage, CIFSPlugin). No
 // value gets into the change.
-func (t task) password(ctx context.Context, h tasks.Host, d *tasks.Diff) error {
+func (t *task) password(ctx context.Context, h tasks.Host, d *tasks.Diff) error {
 	if t.spec.Password == nil {
 		return nil
 	}
@@ -149,7 +149,7 @@ func secretLine(ctx context.Context, name string) (string, error) {
 }
 
 // properties says what a new storage will have, for the note of its change.
-func (t task) properties() string {
+func (t *task) properties() string {
 	var out []string
 	for opt, value := range t.options(nil) {
 		out = append(out, strings.TrimPrefix(opt, "--")+" "+value)

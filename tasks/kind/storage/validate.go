@@ -14,33 +14,30 @@ import (
 
 // Validate returns every fault of the spec, by Proxmox's own rules.
 func (s *Spec) Validate() []tasks.Problem {
-	var out []tasks.Problem
-	add := func(path, summary, hint string) {
-		out = append(out, tasks.Problem{Path: path, Summary: summary, Hint: hint})
-	}
+	var out tasks.Problems
 	if !regexp.MustCompile(`^[a-z][a-z0-9_.-]*[a-z0-9]$`).MatchString(s.ID) {
-		add("id", fmt.Sprintf("%q is no storage ID", s.ID), "at least two characters: a lower-case letter, then letters, digits, - _ . and a letter or digit last")
+		out.Add("id", fmt.Sprintf("%q is no storage ID", s.ID), "at least two characters: a lower-case letter, then letters, digits, - _ . and a letter or digit last")
 	}
 	kind, known := kinds()[s.Type]
 	if !known {
-		add("type", fmt.Sprintf("%q is not supported", s.Type), "one of "+typeNames())
+		out.Add("type", fmt.Sprintf("%q is not supported", s.Type), "one of "+typeNames())
 		return out
 	}
 	out = append(out, s.typeProblems(kind)...)
 	switch {
 	case s.ID == "local" && s.Type != "dir":
-		add("type", `the storage "local" can only be a dir`, "Proxmox puts it back; use another ID")
+		out.Add("type", `the storage "local" can only be a dir`, "Proxmox puts it back; use another ID")
 	case s.ID == "local" && s.Path != "/var/lib/vz":
-		add("path", `the storage "local" can only be at /var/lib/vz`, "Proxmox puts it back there; use another ID")
+		out.Add("path", `the storage "local" can only be at /var/lib/vz`, "Proxmox puts it back there; use another ID")
 	}
 	out = append(out, s.contentProblems(kind)...)
 	for i, n := range s.Nodes {
 		if !regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?$`).MatchString(n) {
-			add(fmt.Sprintf("nodes.%d", i), fmt.Sprintf("%q is no node name", n), "")
+			out.Add(fmt.Sprintf("nodes.%d", i), fmt.Sprintf("%q is no node name", n), "")
 		}
 	}
 	if s.ID == "local" && len(s.Nodes) > 0 {
-		add("nodes", `the storage "local" is on every node`, "leave nodes out")
+		out.Add("nodes", `the storage "local" is on every node`, "leave nodes out")
 	}
 	if s.PruneBackups != "" {
 		out = append(out, pruneProblems(s.PruneBackups)...)
@@ -50,15 +47,12 @@ func (s *Spec) Validate() []tasks.Problem {
 
 // typeProblems compares what is given with what the type needs and knows.
 func (s *Spec) typeProblems(kind kindOf) []tasks.Problem {
-	var out []tasks.Problem
-	add := func(path, summary, hint string) {
-		out = append(out, tasks.Problem{Path: path, Summary: summary, Hint: hint})
-	}
+	var out tasks.Problems
 	given := make(map[string]bool)
 	for _, w := range s.words() {
 		given[w.path] = w.want != ""
 		if hint := w.fault(); hint != "" {
-			add(w.path, fmt.Sprintf("%q is no %s", w.want, w.path), hint)
+			out.Add(w.path, fmt.Sprintf("%q is no %s", w.want, w.path), hint)
 		}
 	}
 	for _, b := range s.switches() {
@@ -68,16 +62,16 @@ func (s *Spec) typeProblems(kind kindOf) []tasks.Problem {
 	given["password"] = s.Password != nil
 	for _, path := range kind.needs {
 		if !given[path] {
-			add(path, fmt.Sprintf("a storage of type %s needs %s", s.Type, path), "")
+			out.Add(path, fmt.Sprintf("a storage of type %s needs %s", s.Type, path), "")
 		}
 	}
 	for _, path := range slices.Sorted(maps.Keys(given)) {
 		if given[path] && !kind.isFixed(path) && !slices.Contains(kind.may, path) {
-			add(path, fmt.Sprintf("a storage of type %s has no %s", s.Type, path), "leave it out")
+			out.Add(path, fmt.Sprintf("a storage of type %s has no %s", s.Type, path), "leave it out")
 		}
 	}
 	if given["password"] && !given["username"] && s.Type == "cifs" {
-		add("password", "a password needs a username", "Proxmox logs in as a guest without one")
+		out.Add("password", "a password needs a username", "Proxmox logs in as a guest without one")
 	}
 	return out
 }
@@ -120,14 +114,14 @@ func unprintable(s string) bool {
 }
 
 func (s *Spec) contentProblems(kind kindOf) []tasks.Problem {
-	var out []tasks.Problem
+	var out tasks.Problems
 	for i, c := range s.Content {
 		at := fmt.Sprintf("content.%d", i)
 		if !slices.Contains(kind.content, c) {
-			out = append(out, tasks.Problem{Path: at, Summary: fmt.Sprintf("%q is no content of a storage of type %s", c, s.Type), Hint: "one of " + strings.Join(kind.content, ", ")})
+			out.Add(at, fmt.Sprintf("%q is no content of a storage of type %s", c, s.Type), "one of "+strings.Join(kind.content, ", "))
 		}
 		if c == "none" && len(s.Content) > 1 {
-			out = append(out, tasks.Problem{Path: at, Summary: `"none" excludes every other content`})
+			out.Add(at, `"none" excludes every other content`, "")
 		}
 	}
 	return out

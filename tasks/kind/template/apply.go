@@ -17,7 +17,7 @@ import (
 
 // Apply fetches the template, after a fetch of the index where that does not have
 // it.
-func (t task) Apply(ctx context.Context, h tasks.Host, _ tasks.Diff) error {
+func (t *task) Apply(ctx context.Context, h tasks.Host, _ tasks.Diff) error {
 	dir, err := t.dir(h)
 	if err != nil {
 		return err
@@ -52,7 +52,7 @@ func discard(ctx context.Context, h tasks.Host, file string) error {
 }
 
 // choose finds the template in the index.
-func (t task) choose(ctx context.Context, h tasks.Host) (entry, error) {
+func (t *task) choose(ctx context.Context, h tasks.Host) (entry, error) {
 	x, err := readIndex(h)
 	if err != nil {
 		return entry{}, err
@@ -81,7 +81,7 @@ func (t task) choose(ctx context.Context, h tasks.Host) (entry, error) {
 	return entry{}, fmt.Errorf("find template %s: the index does not have it%s", t.spec.Name, hint)
 }
 
-func (t task) pick(x index) (entry, bool) {
+func (t *task) pick(x index) (entry, bool) {
 	if exact(t.spec.Name) {
 		return x.find(t.spec.Name)
 	}
@@ -90,7 +90,7 @@ func (t task) pick(x index) (entry, bool) {
 
 // checksum is the spec's own, which must not contradict the index: pveam would
 // refuse the file that the operator wants.
-func (t task) checksum(want entry) (string, error) {
+func (t *task) checksum(want entry) (string, error) {
 	own := strings.ToLower(t.spec.SHA512)
 	switch {
 	case own == "":

@@ -62,7 +62,7 @@ func list(h tasks.Host, dir string) ([]string, error) {
 // paragraph without a Location is not a template.
 func parseIndex(data []byte) index {
 	var out index
-	for paragraph := range bytes.SplitSeq(data, []byte("\n\n")) {
+	for _, paragraph := range bytes.Split(data, []byte("\n\n")) {
 		f := fields(string(paragraph))
 		file := path.Base(f["location"])
 		if f["location"] == "" || !exact(file) || f["type"] == "vm" {
@@ -79,7 +79,7 @@ func parseIndex(data []byte) index {
 
 func fields(paragraph string) map[string]string {
 	out := make(map[string]string)
-	for line := range strings.Lines(paragraph) {
+	for _, line := range tasks.Lines(paragraph) {
 		if line[0] == ' ' || line[0] == '\t' {
 			continue
 		}

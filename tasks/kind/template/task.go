@@ -20,6 +20,7 @@ import (
 	"path"
 	"regexp"
 	"slices"
+	"sort"
 	"strings"
 
 	"phoenix/tasks"
@@ -37,32 +38,29 @@ func Kind() tasks.Kind {
 
 // Validate returns every fault of the spec.
 func (s *Spec) Validate() []tasks.Problem {
-	var out []tasks.Problem
-	add := func(path, summary, hint string) {
-		out = append(out, tasks.Problem{Path: path, Summary: summary, Hint: hint})
-	}
+	var out tasks.Problems
 	if !regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+~-]*$`).MatchString(s.Name) {
-		add("name", fmt.Sprintf("%q is no template", s.Name), "a series such as debian-12-standard, or a file name such as debian-12-standard_12.7-1_amd64.tar.zst")
+		out.Add("name", fmt.Sprintf("%q is no template", s.Name), "a series such as debian-12-standard, or a file name such as debian-12-standard_12.7-1_amd64.tar.zst")
 	}
 	if !regexp.MustCompile(`^[a-z][a-z0-9_.-]*[a-z0-9]$`).MatchString(s.Storage) {
-		add("storage", fmt.Sprintf("%q is no storage ID", s.Storage), "such as local")
+		out.Add("storage", fmt.Sprintf("%q is no storage ID", s.Storage), "such as local")
 	}
 	if s.SHA512 != "" {
 		switch {
 		case !regexp.MustCompile(`^[0-9a-fA-F]{128}$`).MatchString(s.SHA512):
-			add("sha512", "is not 128 hexadecimal digits", "")
+			out.Add("sha512", "is not 128 hexadecimal digits", "")
 		case !exact(s.Name):
-			add("sha512", "can only belong to an exact file name", "name the file, or leave sha512 out")
+			out.Add("sha512", "can only belong to an exact file name", "name the file, or leave sha512 out")
 		}
 	}
 	if s.Latest && exact(s.Name) {
-		add("latest", "an exact file name has no newer one", "name the series, or leave latest out")
+		out.Add("latest", "an exact file name has no newer one", "name the series, or leave latest out")
 	}
 	return out
 }
 
 // Task returns the work that the spec describes.
-func (s *Spec) Task() tasks.Task { return task{*s} }
+func (s *Spec) Task() tasks.Task { return &task{*s} }
 
 type task struct{ spec Spec }
 
@@ -73,7 +71,7 @@ func archive() *regexp.Regexp { return regexp.MustCompile(`\.tar(\.(gz|xz|zst|bz
 
 // Check looks into the storage's directory. A storage that is not there yet, or
 // does not take templates yet, differs, since a step before this one may mend it.
-func (t task) Check(_ context.Context, h tasks.Host) (tasks.Diff, error) {
+func (t *task) Check(_ context.Context, h tasks.Host) (tasks.Diff, error) {
 	dir, err := t.dir(h)
 	if notYet, ok := errors.AsType[*unusableError](err); ok {
 		return tasks.Diff{{Path: "exists", To: t.spec.Name, Effect: tasks.EffectLive, Note: notYet.note()}}, nil
@@ -94,7 +92,7 @@ func (t task) Check(_ context.Context, h tasks.Host) (tasks.Diff, error) {
 	return t.checkLatest(h, have)
 }
 
-func (t task) checkLatest(h tasks.Host, have []string) (tasks.Diff, error) {
+func (t *task) checkLatest(h tasks.Host, have []string) (tasks.Diff, error) {
 	index, err := readIndex(h)
 	if err != nil {
 		return nil, err
@@ -132,7 +130,7 @@ func (e *unusableError) note() string {
 func (e *unusableError) Error() string { return "use storage " + e.storage + ": " + e.why }
 
 // dir is the storage's directory of templates.
-func (t task) dir(h tasks.Host) (string, error) {
+func (t *task) dir(h tasks.Host) (string, error) {
 	if _, err := pve.Node(h); err != nil {
 		return "", err
 	}
@@ -156,7 +154,7 @@ func (t task) dir(h tasks.Host) (string, error) {
 
 // present lists the files that satisfy the name, oldest first. An empty file is
 // none.
-func (t task) present(h tasks.Host, dir string) ([]string, error) {
+func (t *task) present(h tasks.Host, dir string) ([]string, error) {
 	names, err := list(h, dir)
 	if err != nil {
 		return nil, err
@@ -174,7 +172,7 @@ func (t task) present(h tasks.Host, dir string) ([]string, error) {
 			out = append(out, n)
 		}
 	}
-	slices.SortFunc(out, func(a, b string) int { return dpkg.CompareVersions(versionOf(a), versionOf(b)) })
+	sort.Slice(out, func(i, j int) bool { return dpkg.CompareVersions(versionOf(out[i]), versionOf(out[j])) < 0 })
 	return out, nil
 }
 

@@ -15,6 +15,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -38,31 +39,31 @@ func Kind() tasks.Kind {
 
 // Validate returns every fault of the spec.
 func (s *Spec) Validate() []tasks.Problem {
-	var out []tasks.Problem
+	var out tasks.Problems
 	if !slices.Contains([]string{"", Never, Security, Full}, s.Upgrade) {
-		out = append(out, tasks.Problem{Path: "upgrade", Summary: fmt.Sprintf("%q is no way to upgrade", s.Upgrade), Hint: "never, security or full"})
+		out.Add("upgrade", fmt.Sprintf("%q is no way to upgrade", s.Upgrade), "never, security or full")
 	}
 	if s.CacheMaxAgeS < 0 {
-		out = append(out, tasks.Problem{Path: "cache_max_age_s", Summary: "is negative", Hint: "seconds; 0 means a day"})
+		out.Add("cache_max_age_s", "is negative", "seconds; 0 means a day")
 	}
 	if s.LockTimeoutS < 0 {
-		out = append(out, tasks.Problem{Path: "lock_timeout_s", Summary: "is negative", Hint: "seconds; 0 means five minutes"})
+		out.Add("lock_timeout_s", "is negative", "seconds; 0 means five minutes")
 	}
 	return out
 }
 
 // Task returns the work that the spec describes.
-func (s *Spec) Task() tasks.Task { return task{spec: *s, tool: aptget.New(s.LockTimeoutS)} }
+func (s *Spec) Task() tasks.Task { return &task{spec: *s, tool: aptget.New(s.LockTimeoutS)} }
 
 type task struct {
 	spec Spec
 	tool aptget.Tool
 }
 
-func (t task) never() bool { return t.spec.Upgrade == "" || t.spec.Upgrade == Never }
+func (t *task) never() bool { return t.spec.Upgrade == "" || t.spec.Upgrade == Never }
 
 // Check lists each package with the version it has and the one it would get.
-func (t task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
+func (t *task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 	if t.never() {
 		return nil, nil
 	}
@@ -116,13 +117,13 @@ func unfinished(h tasks.Host) (tasks.Diff, error) {
 			}
 		}
 	}
-	slices.SortFunc(d, func(a, b tasks.Change) int { return strings.Compare(a.Path, b.Path) })
+	sort.Slice(d, func(i, j int) bool { return d[i].Path < d[j].Path })
 	return d, nil
 }
 
 // plan asks apt-get what it would do, and returns the arguments that would do it;
 // none when there is nothing to upgrade.
-func (t task) plan(ctx context.Context, h tasks.Host) (aptget.Plan, []string, error) {
+func (t *task) plan(ctx context.Context, h tasks.Host) (aptget.Plan, []string, error) {
 	if t.spec.Upgrade == Full {
 		args := []string{"dist-upgrade"}
 		plan, err := aptget.Simulate(ctx, h, args...)
@@ -197,7 +198,7 @@ func major(version string) string {
 }
 
 // Apply finishes what was interrupted, fetches old lists, and upgrades.
-func (t task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
+func (t *task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	broken := slices.ContainsFunc(d, func(c tasks.Change) bool { return c.To == "configured" })
 	if err := t.tool.Repair(ctx, h, broken); err != nil {
 		return err

@@ -16,7 +16,7 @@ import (
 )
 
 // Apply makes the account first, then what belongs to it.
-func (t task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
+func (t *task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	if t.spec.State == StateAbsent {
 		return t.remove(ctx, h, d)
 	}
@@ -57,7 +57,7 @@ func below(d tasks.Diff, prefix string) bool {
 }
 
 // remove takes the rules away first: without the account nobody would look for them.
-func (t task) remove(ctx context.Context, h tasks.Host, d tasks.Diff) error {
+func (t *task) remove(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	if d.Has("sudo") {
 		if err := t.applySudo(ctx, h); err != nil {
 			return err
@@ -72,14 +72,14 @@ func (t task) remove(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 
 // shellExists refuses a shell that nobody could log in with; useradd and usermod only
 // warn of it.
-func (t task) shellExists(h tasks.Host) error {
+func (t *task) shellExists(h tasks.Host) error {
 	if _, err := h.Stat(t.spec.Shell); err != nil {
 		return fmt.Errorf("set the shell of %s: %w (add the package that has it, in a step before this one)", t.spec.Name, err)
 	}
 	return nil
 }
 
-func (t task) makeGroups(ctx context.Context, h tasks.Host, d tasks.Diff) error {
+func (t *task) makeGroups(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	for _, name := range t.spec.Groups {
 		if !d.Has("groups." + name) {
 			continue
@@ -96,7 +96,7 @@ func (t task) makeGroups(ctx context.Context, h tasks.Host, d tasks.Diff) error 
 }
 
 // account makes the user in one call, or sets what differs of one that exists.
-func (t task) account(ctx context.Context, h tasks.Host, d tasks.Diff) error {
+func (t *task) account(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	fields := t.fields(d)
 	if d.Has("state") {
 		argv := append([]string{"useradd"}, fields...)
@@ -136,7 +136,7 @@ func (t task) account(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 }
 
 // fields are the options of useradd and usermod for what differs.
-func (t task) fields(d tasks.Diff) []string {
+func (t *task) fields(d tasks.Diff) []string {
 	var out []string
 	if t.spec.UID != nil && d.Has("uid") {
 		out = append(out, "--uid", strconv.Itoa(*t.spec.UID))
@@ -155,7 +155,7 @@ func (t task) fields(d tasks.Diff) []string {
 
 // setPassword writes the whole field at once, lock and hash, so that a locked account
 // is at no time open. Only the hash that is written comes from a secret or was there.
-func (t task) setPassword(ctx context.Context, h tasks.Host, d tasks.Diff) error {
+func (t *task) setPassword(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	field, err := account.Password(h, t.spec.Name)
 	if err != nil {
 		return err
@@ -186,7 +186,7 @@ func (t task) setPassword(ctx context.Context, h tasks.Host, d tasks.Diff) error
 
 // writeKeys edits the file with everything else in it, and gives it and its folder to
 // the user.
-func (t task) writeKeys(ctx context.Context, h tasks.Host, d tasks.Diff) error {
+func (t *task) writeKeys(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	now, exists, err := account.FindUser(h, t.spec.Name)
 	if err != nil {
 		return err
@@ -229,7 +229,7 @@ func (t task) writeKeys(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 }
 
 // keyDir makes the folder, and sets its mode and owner.
-func (t task) keyDir(ctx context.Context, h tasks.Host, f keyFile, now account.User) error {
+func (t *task) keyDir(ctx context.Context, h tasks.Host, f keyFile, now account.User) error {
 	home, dir := path.Dir(path.Dir(f.link)), path.Dir(f.link)
 	owner := &tasks.Owner{UID: now.UID, GID: now.GID}
 	for _, at := range []string{home, dir} {

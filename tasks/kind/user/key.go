@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"phoenix/tasks"
 )
 
 // key is one line of an authorized_keys file, as in sshd(8).
@@ -128,7 +130,7 @@ type keyLine struct {
 
 func keyLines(data []byte) []keyLine {
 	var out []keyLine
-	for text := range strings.Lines(string(data)) {
+	for _, text := range tasks.Lines(string(data)) {
 		bare := strings.Trim(text, " \t\r\n")
 		l := keyLine{text: text, inert: bare == "" || bare[0] == '#'}
 		if !l.inert {
@@ -151,7 +153,7 @@ type keySet struct {
 }
 
 // find returns the wanted key with that blob.
-func (s keySet) find(blob string) (key, bool) {
+func (s *keySet) find(blob string) (key, bool) {
 	i := slices.IndexFunc(s.want, func(k key) bool { return k.blob == blob })
 	if i < 0 {
 		return key{}, false
@@ -160,13 +162,13 @@ func (s keySet) find(blob string) (key, bool) {
 }
 
 // goes tells whether a line that is not wanted must be taken away.
-func (s keySet) goes(l keyLine) bool {
+func (s *keySet) goes(l keyLine) bool {
 	return s.exclusive && !l.inert && !(l.is && s.spare != nil && s.spare(l.key))
 }
 
 // edit makes the content that is wanted. Every other line stays byte for byte; a key
 // that is there with other options is replaced where it stands, and once only.
-func (s keySet) edit(old []byte) []byte {
+func (s *keySet) edit(old []byte) []byte {
 	var b strings.Builder
 	written := make(map[string]bool)
 	for _, l := range keyLines(old) {
@@ -199,7 +201,7 @@ func (s keySet) edit(old []byte) []byte {
 }
 
 // laterAsWanted tells whether some line has the key as it is wanted.
-func (keySet) laterAsWanted(data []byte, k key) bool {
+func (*keySet) laterAsWanted(data []byte, k key) bool {
 	return slices.ContainsFunc(keyLines(data), func(l keyLine) bool {
 		return l.is && l.key.blob == k.blob && l.key.options == k.options
 	})

@@ -32,7 +32,7 @@ type keyFile struct {
 }
 
 // keyFile finds the file below the home directory that the user has or is to have.
-func (t task) keyFile(h tasks.Host, now account.User) (keyFile, error) {
+func (t *task) keyFile(h tasks.Host, now account.User) (keyFile, error) {
 	f := keyFile{link: t.home(now) + "/.ssh/authorized_keys"}
 	f.target = f.link
 	for range 8 {
@@ -59,7 +59,7 @@ func (t task) keyFile(h tasks.Host, now account.User) (keyFile, error) {
 }
 
 // home is where the home directory is to be.
-func (t task) home(now account.User) string {
+func (t *task) home(now account.User) string {
 	switch {
 	case t.spec.Home != "":
 		return t.spec.Home
@@ -72,7 +72,7 @@ func (t task) home(now account.User) string {
 }
 
 // keys is what is wanted of the file. Validate has parsed the lines.
-func (t task) keys(h tasks.Host, f keyFile) (keySet, error) {
+func (t *task) keys(h tasks.Host, f keyFile) (keySet, error) {
 	s := keySet{exclusive: t.spec.ExclusiveKeys, held: t.spec.Name == "root"}
 	for _, l := range t.spec.AuthorizedKeys {
 		if k, err := parseKey(l); err == nil {
@@ -95,7 +95,7 @@ func (t task) keys(h tasks.Host, f keyFile) (keySet, error) {
 }
 
 // checkKeys compares the file line by line, and then who may write to it.
-func (t task) checkKeys(h tasks.Host, now account.User, exists bool, d *tasks.Diff) error {
+func (t *task) checkKeys(h tasks.Host, now account.User, exists bool, d *tasks.Diff) error {
 	if len(t.spec.AuthorizedKeys) == 0 {
 		return nil
 	}
@@ -130,7 +130,7 @@ func (t task) checkKeys(h tasks.Host, now account.User, exists bool, d *tasks.Di
 }
 
 // diff lists the keys that are missing, have other options, or must go.
-func (s keySet) diff(data []byte, d *tasks.Diff) {
+func (s *keySet) diff(data []byte, d *tasks.Diff) {
 	lines := keyLines(data)
 	for _, k := range s.want {
 		c := tasks.Change{Path: "authorized_keys." + k.fingerprint(), To: k.short(), Effect: tasks.EffectLive}
@@ -181,7 +181,7 @@ func refusal(keys int) *tasks.RefusedError {
 // checkAccess compares mode and owner of what is there; what is missing is made right,
 // and whoever made the folder a link has a reason. A new number of the user is no
 // matter of the files: usermod gives it to all that lies in the home directory.
-func (t task) checkAccess(h tasks.Host, what, at string, mode fs.FileMode, now account.User, d *tasks.Diff) error {
+func (t *task) checkAccess(h tasks.Host, what, at string, mode fs.FileMode, now account.User, d *tasks.Diff) error {
 	info, err := h.Stat(at)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Mode&fs.ModeSymlink != 0 {
 		return nil

@@ -40,7 +40,7 @@ func sudoText(name string, rules []string) []byte {
 // sudo has directives that begin with #.
 func sudoRules(name string, data []byte) []string {
 	var out []string
-	for line := range strings.Lines(string(data)) {
+	for _, line := range tasks.Lines(string(data)) {
 		if l := strings.TrimRight(line, "\n"); line != sudoHead && strings.TrimSpace(l) != "" {
 			out = append(out, strings.TrimPrefix(l, name+" "))
 		}
@@ -49,7 +49,7 @@ func sudoRules(name string, data []byte) []string {
 }
 
 // checkSudo compares the rules, where they are managed.
-func (t task) checkSudo(h tasks.Host, d *tasks.Diff) error {
+func (t *task) checkSudo(h tasks.Host, d *tasks.Diff) error {
 	if t.spec.Sudo == nil {
 		return nil
 	}
@@ -68,7 +68,7 @@ func (t task) checkSudo(h tasks.Host, d *tasks.Diff) error {
 
 // readsDir tells whether the main file takes in the folder.
 func readsDir(sudoers []byte) bool {
-	for line := range strings.Lines(string(sudoers)) {
+	for _, line := range tasks.Lines(string(sudoers)) {
 		f := strings.Fields(line)
 		if len(f) == 2 && (f[0] == "@includedir" || f[0] == "#includedir") && strings.TrimRight(f[1], "/") == sudoersDir {
 			return true
@@ -78,7 +78,7 @@ func readsDir(sudoers []byte) bool {
 }
 
 // compareSudo compares phoenix's own file with the rules; none means no file.
-func (t task) compareSudo(h tasks.Host, want []string, d *tasks.Diff) error {
+func (t *task) compareSudo(h tasks.Host, want []string, d *tasks.Diff) error {
 	at := sudoFile(t.spec.Name)
 	data, exists, err := tasks.ReadIfExists(h, at)
 	if err != nil {
@@ -106,7 +106,7 @@ func (t task) compareSudo(h tasks.Host, want []string, d *tasks.Diff) error {
 
 // applySudo writes the file, or takes it away. visudo sees the text first: a mistake in
 // one file switches sudo off for everybody.
-func (t task) applySudo(ctx context.Context, h tasks.Host) error {
+func (t *task) applySudo(ctx context.Context, h tasks.Host) error {
 	at := sudoFile(t.spec.Name)
 	if t.spec.State == StateAbsent || len(t.spec.Sudo) == 0 {
 		return h.Write(ctx, tasks.Edit{Verb: tasks.VerbRemove, Path: at})

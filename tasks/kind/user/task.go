@@ -41,12 +41,12 @@ func Kind() tasks.Kind {
 }
 
 // Task returns the work that the spec describes.
-func (s *Spec) Task() tasks.Task { return task{*s} }
+func (s *Spec) Task() tasks.Task { return &task{*s} }
 
 type task struct{ spec Spec }
 
 // Check compares everything managed of the user.
-func (t task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
+func (t *task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 	now, exists, err := account.FindUser(h, t.spec.Name)
 	if err != nil {
 		return nil, err
@@ -74,7 +74,7 @@ func (t task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 
 // checkAbsent has the account and the sudo rules go, which another account of the
 // same name would inherit.
-func (t task) checkAbsent(h tasks.Host, now account.User, exists bool) (tasks.Diff, error) {
+func (t *task) checkAbsent(h tasks.Host, now account.User, exists bool) (tasks.Diff, error) {
 	var d tasks.Diff
 	if exists {
 		if now.UID < baseUIDs {
@@ -87,7 +87,7 @@ func (t task) checkAbsent(h tasks.Host, now account.User, exists bool) (tasks.Di
 }
 
 // compare looks at the fields of /etc/passwd.
-func (t task) compare(now account.User, exists bool, d *tasks.Diff) {
+func (t *task) compare(now account.User, exists bool, d *tasks.Diff) {
 	if want := t.spec.UID; want != nil {
 		from := ""
 		if exists {
@@ -110,7 +110,7 @@ func (t task) compare(now account.User, exists bool, d *tasks.Diff) {
 	}
 }
 
-func (t task) checkGroups(h tasks.Host, now account.User, exists bool, d *tasks.Diff) error {
+func (t *task) checkGroups(h tasks.Host, now account.User, exists bool, d *tasks.Diff) error {
 	for _, name := range t.spec.Groups {
 		g, known, err := account.FindGroup(h, name)
 		if err != nil {
@@ -129,7 +129,7 @@ func (t task) checkGroups(h tasks.Host, now account.User, exists bool, d *tasks.
 }
 
 // checkPassword compares the hash and the lock, which Linux keeps in one field.
-func (t task) checkPassword(ctx context.Context, h tasks.Host, exists bool, d *tasks.Diff) error {
+func (t *task) checkPassword(ctx context.Context, h tasks.Host, exists bool, d *tasks.Diff) error {
 	if t.spec.PasswordHash == nil && t.spec.Locked == nil {
 		return nil
 	}
@@ -180,7 +180,7 @@ func parsePassword(field string) password {
 
 // hash is the value of the secret. What is no hash is most likely the password itself,
 // and is not shown.
-func (t task) hash(ctx context.Context) (string, error) {
+func (t *task) hash(ctx context.Context) (string, error) {
 	v, err := tasks.SecretValue(ctx, t.spec.PasswordHash.Name)
 	if err != nil {
 		return "", err

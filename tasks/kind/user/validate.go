@@ -13,41 +13,38 @@ import (
 
 // Validate returns every fault of the spec.
 func (s *Spec) Validate() []tasks.Problem {
-	var out []tasks.Problem
-	add := func(path, summary, hint string) {
-		out = append(out, tasks.Problem{Path: path, Summary: summary, Hint: hint})
-	}
+	var out tasks.Problems
 	if !accountName(s.Name) {
-		add("name", fmt.Sprintf("%q is no name of a user", s.Name), "a lower-case letter or _ first, then these, digits, - and . (32 at most)")
+		out.Add("name", fmt.Sprintf("%q is no name of a user", s.Name), "a lower-case letter or _ first, then these, digits, - and . (32 at most)")
 	}
 	switch s.State {
 	case "", StatePresent:
 	case StateAbsent:
 		if s.Name == "root" {
-			add("state", "root cannot be removed", "")
+			out.Add("state", "root cannot be removed", "")
 		}
 		if s.says() {
-			add("state", "of a user that is to be absent nothing else can be said", "leave the other keys out")
+			out.Add("state", "of a user that is to be absent nothing else can be said", "leave the other keys out")
 		}
 	default:
-		add("state", fmt.Sprintf("%q is no state", s.State), "present or absent")
+		out.Add("state", fmt.Sprintf("%q is no state", s.State), "present or absent")
 	}
 	if u := s.UID; u != nil && (*u < 0 || *u > 1<<31-2) {
-		add("uid", fmt.Sprintf("%d is no number of a user", *u), "0 to 2147483646")
+		out.Add("uid", fmt.Sprintf("%d is no number of a user", *u), "0 to 2147483646")
 	}
 	if u := s.UID; u != nil && (*u == 0) != (s.Name == "root") {
-		add("uid", "the number 0 is root's, and root has no other", "leave uid out")
+		out.Add("uid", "the number 0 is root's, and root has no other", "leave uid out")
 	}
 	if strings.Contains(s.Comment, ":") || pve.HasControl(s.Comment) {
-		add("comment", "has a colon or a line break", "/etc/passwd has no room for them")
+		out.Add("comment", "has a colon or a line break", "/etc/passwd has no room for them")
 	}
 	for _, p := range []struct{ key, value string }{{"home", s.Home}, {"shell", s.Shell}} {
 		if p.value != "" && (!path.IsAbs(p.value) || path.Clean(p.value) != p.value || p.value == "/" || strings.Contains(p.value, ":") || pve.HasControl(p.value)) {
-			add(p.key, fmt.Sprintf("%q is no absolute, clean path", p.value), "without a colon, without .. and without a slash at the end")
+			out.Add(p.key, fmt.Sprintf("%q is no absolute, clean path", p.value), "without a colon, without .. and without a slash at the end")
 		}
 	}
 	if s.Name == "root" && s.Home != "" && s.Home != "/root" {
-		add("home", "root's home directory is /root", "leave home out")
+		out.Add("home", "root's home directory is /root", "leave home out")
 	}
 	out = append(out, s.groupProblems()...)
 	out = append(out, s.keyProblems()...)
@@ -67,25 +64,25 @@ func accountName(s string) bool {
 }
 
 func (s *Spec) groupProblems() []tasks.Problem {
-	var out []tasks.Problem
+	var out tasks.Problems
 	for i, g := range s.Groups {
 		at := fmt.Sprintf("groups.%d", i)
 		switch {
 		case !regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,31}$`).MatchString(g):
-			out = append(out, tasks.Problem{Path: at, Summary: fmt.Sprintf("%q is no name of a group", g), Hint: "letters, digits and _ . - (32 at most)"})
+			out.Add(at, fmt.Sprintf("%q is no name of a group", g), "letters, digits and _ . - (32 at most)")
 		case g == s.Name:
-			out = append(out, tasks.Problem{Path: at, Summary: "the group of the user's own name comes with the user", Hint: "leave it out"})
+			out.Add(at, "the group of the user's own name comes with the user", "leave it out")
 		case slices.Contains(s.Groups[:i], g):
-			out = append(out, tasks.Problem{Path: at, Summary: fmt.Sprintf("the group %s is listed twice", g)})
+			out.Add(at, fmt.Sprintf("the group %s is listed twice", g), "")
 		}
 	}
 	return out
 }
 
 func (s *Spec) keyProblems() []tasks.Problem {
-	var out []tasks.Problem
+	var out tasks.Problems
 	if s.ExclusiveKeys && len(s.AuthorizedKeys) == 0 {
-		out = append(out, tasks.Problem{Path: "exclusive_keys", Summary: "would lock everybody out: authorized_keys is empty", Hint: "list the keys that may stay"})
+		out.Add("exclusive_keys", "would lock everybody out: authorized_keys is empty", "list the keys that may stay")
 	}
 	seen := make(map[string]bool)
 	for i, l := range s.AuthorizedKeys {
@@ -93,11 +90,11 @@ func (s *Spec) keyProblems() []tasks.Problem {
 		k, err := parseKey(l)
 		switch {
 		case pve.HasControl(l):
-			out = append(out, tasks.Problem{Path: at, Summary: "has a line break or a control character", Hint: "one key is one line"})
+			out.Add(at, "has a line break or a control character", "one key is one line")
 		case err != nil:
-			out = append(out, tasks.Problem{Path: at, Summary: err.Error(), Hint: "a line of a .pub file: [options] kind key [comment]; the kinds are " + strings.Join(keyKinds(), ", ")})
+			out.Add(at, err.Error(), "a line of a .pub file: [options] kind key [comment]; the kinds are "+strings.Join(keyKinds(), ", "))
 		case seen[k.blob]:
-			out = append(out, tasks.Problem{Path: at, Summary: "the same key is listed before"})
+			out.Add(at, "the same key is listed before", "")
 		}
 		seen[k.blob] = err == nil
 	}
@@ -105,13 +102,10 @@ func (s *Spec) keyProblems() []tasks.Problem {
 }
 
 func (s *Spec) sudoProblems() []tasks.Problem {
-	var out []tasks.Problem
+	var out tasks.Problems
 	for i, r := range s.Sudo {
 		if !strings.Contains(r, "=") || strings.TrimSpace(r) != r || strings.HasSuffix(r, `\`) || strings.HasPrefix(r, ",") || pve.HasControl(r) {
-			out = append(out, tasks.Problem{
-				Path: fmt.Sprintf("sudo.%d", i), Summary: fmt.Sprintf("%q is no rule of one line", r),
-				Hint: `HOSTS=(RUN-AS) COMMANDS, without the user's name: "ALL=(ALL:ALL) NOPASSWD: ALL"`,
-			})
+			out.Add(fmt.Sprintf("sudo.%d", i), fmt.Sprintf("%q is no rule of one line", r), `HOSTS=(RUN-AS) COMMANDS, without the user's name: "ALL=(ALL:ALL) NOPASSWD: ALL"`)
 		}
 	}
 	return out

@@ -16,7 +16,7 @@ import (
 const usualAshift = 12
 
 // absent is the change that makes the pool, with what is on each disk.
-func (t task) absent(ctx context.Context, h tasks.Host, pools []zfs.Pool) (tasks.Diff, error) {
+func (t *task) absent(ctx context.Context, h tasks.Host, pools []zfs.Pool) (tasks.Diff, error) {
 	disks, err := t.look(ctx, h, pools)
 	if err != nil {
 		return nil, err
@@ -38,7 +38,7 @@ func (t task) absent(ctx context.Context, h tasks.Host, pools []zfs.Pool) (tasks
 
 // look looks at the disks; that a pool uses one is not known to the kernel's other
 // parts, so it is added here.
-func (t task) look(ctx context.Context, h tasks.Host, pools []zfs.Pool) ([]disk.Disk, error) {
+func (t *task) look(ctx context.Context, h tasks.Host, pools []zfs.Pool) ([]disk.Disk, error) {
 	disks, err := disk.Look(ctx, h, t.spec.Disks)
 	if err != nil {
 		return nil, err
@@ -65,7 +65,7 @@ func (t task) look(ctx context.Context, h tasks.Host, pools []zfs.Pool) ([]disk.
 }
 
 // refusal is why the disks are not taken; nil when they may be.
-func (t task) refusal(disks []disk.Disk, consent tasks.Consent) *tasks.RefusedError {
+func (t *task) refusal(disks []disk.Disk, consent tasks.Consent) *tasks.RefusedError {
 	var used, full []string
 	var allow []tasks.Allow
 	for _, d := range disks {
@@ -94,7 +94,7 @@ func (t task) refusal(disks []disk.Disk, consent tasks.Consent) *tasks.RefusedEr
 
 // Apply makes the pool, or sets the properties that differ. What a pool is made of
 // is refused after everything else.
-func (t task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
+func (t *task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	if d.Has("exists") {
 		return t.create(ctx, h)
 	}
@@ -117,7 +117,7 @@ func (t task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 
 // create looks again, since disks are given away only by what is on them now, clears
 // those that were agreed to, and makes the pool.
-func (t task) create(ctx context.Context, h tasks.Host) error {
+func (t *task) create(ctx context.Context, h tasks.Host) error {
 	pools, err := zfs.Pools(ctx, h)
 	if err != nil {
 		return err
@@ -157,7 +157,7 @@ func wipe(ctx context.Context, h tasks.Host, d disk.Disk) error {
 }
 
 // argv is the command that makes the pool, with all its properties at once.
-func (t task) argv() []string {
+func (t *task) argv() []string {
 	ashift := t.spec.Ashift
 	if ashift == 0 {
 		ashift = usualAshift

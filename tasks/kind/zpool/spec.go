@@ -39,28 +39,25 @@ func leastDisks(topology string) int {
 
 // Validate returns every fault of the spec.
 func (s *Spec) Validate() []tasks.Problem {
-	var out []tasks.Problem
-	add := func(path, summary, hint string) {
-		out = append(out, tasks.Problem{Path: path, Summary: summary, Hint: hint})
-	}
+	var out tasks.Problems
 	reserved := regexp.MustCompile(`^(mirror|raidz|draid|spare|log|c[0-9].*)`)
 	switch {
 	case !regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.:-]{0,254}$`).MatchString(s.Name):
-		add("name", fmt.Sprintf("%q is no name of a pool", s.Name), "a letter, then letters, digits and - _ . :")
+		out.Add("name", fmt.Sprintf("%q is no name of a pool", s.Name), "a letter, then letters, digits and - _ . :")
 	case reserved.MatchString(s.Name):
-		add("name", fmt.Sprintf("%q cannot be the name of a pool", s.Name), "names that begin with mirror, raidz, draid, spare, log or c and a digit are ZFS's own")
+		out.Add("name", fmt.Sprintf("%q cannot be the name of a pool", s.Name), "names that begin with mirror, raidz, draid, spare, log or c and a digit are ZFS's own")
 	}
 	least := leastDisks(s.Topology)
 	switch {
 	case least == 0:
-		add("topology", fmt.Sprintf("%q is no topology", s.Topology), "one of single, mirror, raidz1, raidz2, raidz3")
+		out.Add("topology", fmt.Sprintf("%q is no topology", s.Topology), "one of single, mirror, raidz1, raidz2, raidz3")
 	case s.Topology == "single" && len(s.Disks) > 1:
-		add("disks", fmt.Sprintf("single is one disk, not %d", len(s.Disks)), "several disks without redundancy lose everything with the first one that fails; use mirror or raidz1, or one pool for each")
+		out.Add("disks", fmt.Sprintf("single is one disk, not %d", len(s.Disks)), "several disks without redundancy lose everything with the first one that fails; use mirror or raidz1, or one pool for each")
 	case len(s.Disks) < least:
-		add("disks", fmt.Sprintf("%s needs at least %d disks, not %d", s.Topology, least, len(s.Disks)), "")
+		out.Add("disks", fmt.Sprintf("%s needs at least %d disks, not %d", s.Topology, least, len(s.Disks)), "")
 	}
 	if s.Ashift != 0 && (s.Ashift < 9 || s.Ashift > 16) {
-		add("ashift", fmt.Sprintf("%d is no ashift", s.Ashift), "9 to 16; 12 for sectors of 4096 bytes")
+		out.Add("ashift", fmt.Sprintf("%d is no ashift", s.Ashift), "9 to 16; 12 for sectors of 4096 bytes")
 	}
 	out = append(out, s.diskProblems()...)
 	out = append(out, zfs.PoolTable().Validate("properties", s.Properties)...)
@@ -68,7 +65,7 @@ func (s *Spec) Validate() []tasks.Problem {
 }
 
 func (s *Spec) diskProblems() []tasks.Problem {
-	var out []tasks.Problem
+	var out tasks.Problems
 	for i, d := range s.Disks {
 		p := tasks.Problem{Path: fmt.Sprintf("disks.%d", i)}
 		name, byID := strings.CutPrefix(d, disk.ByID)
@@ -85,7 +82,7 @@ func (s *Spec) diskProblems() []tasks.Problem {
 		out = append(out, p)
 	}
 	if m, ok := s.DatasetProperties["mountpoint"]; ok && !zfs.MountpointValid(m) {
-		out = append(out, tasks.Problem{Path: "dataset_properties.mountpoint", Summary: fmt.Sprintf("%q is no mount point", m), Hint: "an absolute, clean path, none or legacy"})
+		out.Add("dataset_properties.mountpoint", fmt.Sprintf("%q is no mount point", m), "an absolute, clean path, none or legacy")
 	}
 	return out
 }

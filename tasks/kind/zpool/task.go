@@ -33,7 +33,7 @@ func Kind() tasks.Kind {
 }
 
 // Task returns the work that the spec describes.
-func (s *Spec) Task() tasks.Task { return task{*s} }
+func (s *Spec) Task() tasks.Task { return &task{*s} }
 
 type task struct{ spec Spec }
 
@@ -45,7 +45,7 @@ const (
 
 // Check asks zpool for all pools, and for the properties that are wanted. zpool and
 // zfs are each asked once more only when the spec has properties of theirs.
-func (t task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
+func (t *task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 	pools, err := zfs.Pools(ctx, h)
 	if err != nil {
 		return nil, err
@@ -81,7 +81,7 @@ func health(p zfs.Pool) string {
 	return p.State + ", " + p.Errors
 }
 
-func (t task) properties(ctx context.Context, h tasks.Host, p zfs.Pool, d *tasks.Diff) error {
+func (t *task) properties(ctx context.Context, h tasks.Host, p zfs.Pool, d *tasks.Diff) error {
 	if t.spec.Ashift != 0 {
 		ashift, err := zfs.Ashift(ctx, h, p)
 		if err != nil {
@@ -110,7 +110,7 @@ func (t task) properties(ctx context.Context, h tasks.Host, p zfs.Pool, d *tasks
 }
 
 // disks compares the arrangement and the disks of a pool that exists.
-func (t task) disks(h tasks.Host, p zfs.Pool) (tasks.Diff, error) {
+func (t *task) disks(h tasks.Host, p zfs.Pool) (tasks.Diff, error) {
 	var d tasks.Diff
 	d.Add("topology", p.Topology(), t.spec.Topology, tasks.EffectReplace)
 	wanted := make(map[string]string) // by what identifies them on this machine
@@ -136,7 +136,7 @@ func (t task) disks(h tasks.Host, p zfs.Pool) (tasks.Diff, error) {
 
 // called is the name under which the spec has a member of the pool, or the path under
 // which the pool has it.
-func (t task) called(h tasks.Host, m zfs.Member, wanted map[string]string) (string, error) {
+func (t *task) called(h tasks.Host, m zfs.Member, wanted map[string]string) (string, error) {
 	for _, device := range m.Devices {
 		keys, err := identities(h, device)
 		if err != nil {
@@ -173,7 +173,7 @@ func identities(h tasks.Host, path string) ([]string, error) {
 }
 
 // noted says at each change that a run leaves as it is what to do instead.
-func (t task) noted(d tasks.Diff) tasks.Diff {
+func (t *task) noted(d tasks.Diff) tasks.Diff {
 	for i := range d {
 		if d[i].Effect == tasks.EffectReplace {
 			d[i].Note = t.fixed(d[i]).Note()
@@ -183,7 +183,7 @@ func (t task) noted(d tasks.Diff) tasks.Diff {
 }
 
 // fixed is the refusal to change what a pool is made of.
-func (t task) fixed(c tasks.Change) *tasks.RefusedError {
+func (t *task) fixed(c tasks.Change) *tasks.RefusedError {
 	name := t.spec.Name
 	switch {
 	case c.Path == "health":
