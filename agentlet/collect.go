@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -43,7 +44,9 @@ func runFolders(runs string) []runFolder {
 			out = append(out, runFolder{e.Name(), info.ModTime()})
 		}
 	}
-	slices.SortFunc(out, func(a, b runFolder) int { return cmp.Or(a.at.Compare(b.at), strings.Compare(a.name, b.name)) })
+	sort.Slice(out, func(i, j int) bool {
+		return cmp.Or(out[i].at.Compare(out[j].at), strings.Compare(out[i].name, out[j].name)) < 0
+	})
 	return out
 }
 
@@ -121,21 +124,45 @@ func pruneRuns(runs, current string, keep int) {
 
 // pruneHelpers removes the helpers of other builds, and what broken uploads left,
 // once they are a week old. A helper that runs keeps running: its file only loses
-// its name.
+// its name. Of GPU probes the one that came last stays: no job of this build names
+// another.
 func pruneHelpers(dirs []string, own string, now time.Time) {
 	for _, dir := range dirs {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
 			continue
 		}
+		keep := []string{helperPrefix + own}
+		if probe := newestProbe(entries); probe != "" {
+			keep = append(keep, probe)
+		}
 		for _, e := range entries {
 			name := e.Name()
-			ours := strings.HasPrefix(name, "agentlet-") && !strings.HasPrefix(name, "agentlet-"+own) || strings.HasPrefix(name, ".agentlet-")
-			if info, err := e.Info(); ours && err == nil && info.Mode().IsRegular() && now.Sub(info.ModTime()) > keepHelper {
+			ours := strings.HasPrefix(name, helperPrefix) || strings.HasPrefix(name, "."+helperPrefix)
+			kept := slices.ContainsFunc(keep, func(k string) bool { return strings.HasPrefix(name, k) })
+			if info, err := e.Info(); ours && !kept && err == nil && info.Mode().IsRegular() && now.Sub(info.ModTime()) > keepHelper {
 				_ = os.Remove(filepath.Join(dir, name))
 			}
 		}
 	}
+}
+
+// What the names of helpers and of GPU probes begin with; a hash follows.
+const (
+	helperPrefix = "agentlet-"
+	probePrefix  = helperPrefix + "nvml-"
+)
+
+// newestProbe is the name of the GPU probe that was put there last; empty without one.
+func newestProbe(entries []os.DirEntry) (name string) {
+	var at time.Time
+	for _, e := range entries {
+		hash, is := strings.CutPrefix(e.Name(), probePrefix)
+		if info, err := e.Info(); is && len(hash) == 64 && err == nil && info.ModTime().After(at) {
+			name, at = e.Name(), info.ModTime()
+		}
+	}
+	return name
 }
 
 func exists(path string) bool {

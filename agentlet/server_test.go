@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"phoenix/agentlet/wire"
@@ -57,7 +58,7 @@ func (p *play) Check(context.Context, tasks.Host) (tasks.Diff, error) {
 	return tasks.Diff{{Path: "x", From: "a", To: "b", Effect: tasks.EffectLive}}, nil
 }
 
-func (p *play) Apply(ctx context.Context, _ tasks.Host, _ tasks.Diff) error {
+func (p *play) Apply(ctx context.Context, h tasks.Host, _ tasks.Diff) error {
 	p.in.mu.Lock()
 	p.in.applied = append(p.in.applied, p.do)
 	p.in.mu.Unlock()
@@ -72,6 +73,10 @@ func (p *play) Apply(ctx context.Context, _ tasks.Host, _ tasks.Diff) error {
 		}
 	case "flood":
 		return errors.New(strings.Repeat("long ", 4<<20))
+	case "million":
+		_, err := h.Run(ctx, tasks.Cmd{Argv: []string{"sh", "-c", `yes "the password is correct horse" | head -n 1000000`}})
+		p.made = err == nil
+		return err
 	case "hold":
 		p.in.entered <- p.do
 		select {
@@ -284,6 +289,10 @@ func TestARunIsRecordedAndCollected(t *testing.T) {
 }
 
 func TestARunThatNobodySawTheEndOfIsTold(t *testing.T) {
+	synctest.Test(t, nobodySawTheEnd)
+}
+
+func nobodySawTheEnd(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
 	s.start(job(tasks.ModeRun, "r1", step("a", "hold"), step("b", "change")))
@@ -291,6 +300,7 @@ func TestARunThatNobodySawTheEndOfIsTold(t *testing.T) {
 	if err := s.in.Close(); err != nil { // the connection breaks in mid-step
 		t.Fatal(err)
 	}
+	synctest.Wait() // until the helper has seen it
 	close(s.stage.leave)
 	if err := <-s.drained(); err != nil {
 		t.Fatal(err)

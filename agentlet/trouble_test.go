@@ -241,6 +241,11 @@ func TestOldRunsAndHelpersAreRemoved(t *testing.T) {
 	plant("agentlet-cafe", 30*24*time.Hour)
 	plant("agentlet-beef", 30*24*time.Hour)
 	plant("agentlet-f00d", time.Hour)
+	outdated, probe := "agentlet-nvml-"+strings.Repeat("0", 64), "agentlet-nvml-"+strings.Repeat("1", 64)
+	plant(outdated, 60*24*time.Hour)
+	plant(outdated+".stat", 60*24*time.Hour)
+	plant(probe, 30*24*time.Hour)
+	plant(probe+".stat", 30*24*time.Hour)
 	plant(".agentlet-x.gz", 30*24*time.Hour)
 	plant("notes", 30*24*time.Hour)
 	for i := range 25 {
@@ -256,6 +261,7 @@ func TestOldRunsAndHelpersAreRemoved(t *testing.T) {
 	left := strings.Join(tree(t, state), " ") + " "
 	for name, want := range map[string]bool{
 		"/agentlet-cafe ": true, "/agentlet-beef ": false, "/agentlet-f00d ": true, "/.agentlet-x.gz ": false, "/notes ": true,
+		"/" + outdated + " ": false, "/" + outdated + ".stat ": false, "/" + probe + " ": true, "/" + probe + ".stat ": true,
 		"/runs/olda ": false, "/runs/oldf ": false, "/runs/oldg ": true, "/runs/oldy ": true, "/runs/r1 ": true,
 	} {
 		if strings.Contains(left, name) != want {

@@ -10,6 +10,7 @@ import (
 	"phoenix/tasks"
 	"phoenix/tasks/boot"
 	"phoenix/tasks/guard"
+	"phoenix/tasks/inside"
 	"phoenix/tasks/secret"
 )
 
@@ -89,8 +90,9 @@ func (w *work) undecided() error {
 
 // run hands the job to the runner.
 func (w *work) run(ctx context.Context, outputDir string) wire.Done {
+	host := w.server.Host(outputDir)
 	runner := tasks.Runner{
-		Host: w.server.Host(outputDir), Registry: w.server.Registry,
+		Host: host, Guests: &inside.Containers{Machine: host, Helper: w.server.Program}, Registry: w.server.Registry,
 		Emit: w.emit, Now: w.server.now, Stop: w.ears.stop, Peer: w.server.Peer, Helper: w.server.Program,
 	}
 	if err := runner.Run(ctx, w.job); err != nil {
@@ -200,6 +202,7 @@ func cut(e tasks.Event) tasks.Event {
 	}
 	res := *e.Result
 	res.Why = shorten(res.Why, maxText)
+	res.Warnings = cutTexts(res.Warnings)
 	res.Changes, res.Remaining = cutDiff(res.Changes), cutDiff(res.Remaining)
 	if len(res.Data) > 4<<20 {
 		res.Data = nil
@@ -207,6 +210,20 @@ func cut(e tasks.Event) tasks.Event {
 	}
 	e.Result = &res
 	return e
+}
+
+// maxWarnings is how many warnings a step can have.
+const maxWarnings = 50
+
+func cutTexts(list []string) []string {
+	var out []string
+	for i, text := range list {
+		if i == maxWarnings {
+			return append(out, fmt.Sprintf("and %d more warnings", len(list)-i))
+		}
+		out = append(out, shorten(text, 8<<10))
+	}
+	return out
 }
 
 // cutDiff keeps a diff within 2 MiB.

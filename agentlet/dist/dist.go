@@ -29,26 +29,29 @@ var ErrNotBuilt = errors.New("this phoenix was built without helpers; run `make 
 // Helper returns the helper for an architecture, compressed with gzip, and the
 // SHA-256 of what is in it, in hexadecimal: the name it goes by on a host. The bytes
 // must not be changed.
-func Helper(arch string) (gz []byte, sha256hex string, err error) { return helper(built, arch) }
+func Helper(arch string) (gz []byte, sha256hex string, err error) {
+	return packed(built, "agentlet", arch)
+}
 
-func helper(from fs.FS, arch string) ([]byte, string, error) {
+// packed returns one of the programs.
+func packed(from fs.FS, name, arch string) ([]byte, string, error) {
 	if !slices.Contains(Arches(), arch) {
-		return nil, "", fmt.Errorf("find helper for %s: there is one for %s only", arch, strings.Join(Arches(), " and "))
+		return nil, "", fmt.Errorf("find %s for %s: there is one for %s only", name, arch, strings.Join(Arches(), " and "))
 	}
-	gz, err := fs.ReadFile(from, "bin/agentlet-"+arch+".gz")
+	gz, err := fs.ReadFile(from, "bin/"+name+"-"+arch+".gz")
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, "", fmt.Errorf("find helper for %s: %w", arch, ErrNotBuilt)
+		return nil, "", fmt.Errorf("find %s for %s: %w", name, arch, ErrNotBuilt)
 	}
 	if err != nil {
-		return nil, "", fmt.Errorf("find helper for %s: %w", arch, err)
+		return nil, "", fmt.Errorf("find %s for %s: %w", name, arch, err)
 	}
-	sum, err := fs.ReadFile(from, "bin/agentlet-"+arch+".sha256")
+	sum, err := fs.ReadFile(from, "bin/"+name+"-"+arch+".sha256")
 	if err != nil {
-		return nil, "", fmt.Errorf("find helper for %s: %w", arch, ErrNotBuilt)
+		return nil, "", fmt.Errorf("find %s for %s: %w", name, arch, ErrNotBuilt)
 	}
 	hash := strings.TrimSpace(string(sum))
 	if b, err := hex.DecodeString(hash); err != nil || len(b) != 32 {
-		return nil, "", fmt.Errorf("find helper for %s: its hash %q is none; run `make helpers` again", arch, hash)
+		return nil, "", fmt.Errorf("find %s for %s: its hash %q is none; run `make helpers` again", name, arch, hash)
 	}
 	return gz, hash, nil
 }

@@ -30,7 +30,7 @@ func TestHelper(t *testing.T) {
 		{"an architecture that there is none for", "riscv64", "amd64 and arm64 only", good},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			gz, got, err := helper(c.from, c.arch)
+			gz, got, err := packed(c.from, "agentlet", c.arch)
 			if c.want == "" && (err != nil || got != sum || string(gz) != "gz") {
 				t.Errorf("got %q, %q, %v", gz, got, err)
 			}
@@ -44,27 +44,38 @@ func TestHelper(t *testing.T) {
 // What is embedded, where anything is, must be what its hash says.
 func TestTheEmbeddedHelpersMatchTheirHashes(t *testing.T) {
 	for _, arch := range Arches() {
-		gz, want, err := Helper(arch)
-		if errors.Is(err, ErrNotBuilt) {
-			continue // a clean checkout; `make test` builds them first
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		r, err := gzip.NewReader(bytes.NewReader(gz))
-		if err != nil {
-			t.Fatal(err)
-		}
-		data, err := io.ReadAll(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		sum := sha256.Sum256(data)
-		if got := hex.EncodeToString(sum[:]); got != want {
-			t.Errorf("%s: hash %s, want %s", arch, got, want)
-		}
-		if len(data) > 6<<20 || !bytes.HasPrefix(data, []byte("\x7fELF")) {
-			t.Errorf("%s: %d bytes beginning with %q; want an ELF file under 6 MiB", arch, len(data), data[:4])
-		}
+		checkEmbedded(t, arch, Helper, ErrNotBuilt)
+		checkEmbedded(t, arch, Probe, ErrNoProbe)
+	}
+	if _, _, err := Probe("riscv64"); err == nil || !strings.Contains(err.Error(), "amd64 and arm64 only") {
+		t.Errorf("a probe for riscv64: %v", err)
+	}
+}
+
+// checkEmbedded holds a program to its hash. There is none in a clean checkout; `make
+// test` builds them first.
+func checkEmbedded(t *testing.T, arch string, program func(string) ([]byte, string, error), absent error) {
+	t.Helper()
+	gz, want, err := program(arch)
+	if errors.Is(err, absent) {
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := gzip.NewReader(bytes.NewReader(gz))
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(data)
+	if got := hex.EncodeToString(sum[:]); got != want {
+		t.Errorf("%s: hash %s, want %s", arch, got, want)
+	}
+	if len(data) > 6<<20 || !bytes.HasPrefix(data, []byte("\x7fELF")) {
+		t.Errorf("%s: %d bytes beginning with %q; want an ELF file under 6 MiB", arch, len(data), data[:4])
 	}
 }

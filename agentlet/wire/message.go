@@ -96,7 +96,7 @@ type Passed struct {
 func PassedOf(e tasks.Event) (Passed, bool) {
 	r := e.Result
 	if r == nil || e.Started != nil || e.Log != nil || r.Status != tasks.StatusOK || r.Why != "" || r.Cause != "" ||
-		len(r.Changes)+len(r.Remaining)+len(r.Allow)+len(r.Data) > 0 {
+		len(r.Changes)+len(r.Remaining)+len(r.Allow)+len(r.Warnings)+len(r.Data) > 0 {
 		return Passed{}, false
 	}
 	return Passed{Step: e.Step, AtUS: e.Time.UnixMicro(), DurationMS: r.DurationMS}, true

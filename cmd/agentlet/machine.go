@@ -76,7 +76,7 @@ func peer() string {
 		if err != nil {
 			return ""
 		}
-		for entry := range strings.SplitSeq(string(env), "\x00") {
+		for _, entry := range strings.Split(string(env), "\x00") {
 			if v, ok := strings.CutPrefix(entry, "SSH_CONNECTION="); ok {
 				return firstField(v)
 			}

@@ -1,7 +1,8 @@
-// Command pack builds the helpers for every architecture and packs them for package
-// dist: `go run ./agentlet/dist/pack` from the root of the module. The same source
-// and toolchain give the same bytes, wherever and whenever it runs. It writes only
-// into agentlet/dist/bin, or the folder it is given. Start reading at pack.
+// Command pack builds the helpers for every architecture, and the GPU probe for those
+// that there is a C compiler for, and packs them for package dist: `go run
+// ./agentlet/dist/pack` from the root of the module. The same source and toolchain give
+// the same bytes, wherever and whenever it runs. It writes only into agentlet/dist/bin,
+// or the folder it is given. Start reading at pack and probe.
 package main
 
 import (
@@ -17,7 +18,7 @@ import (
 	"phoenix/agentlet/dist"
 )
 
-// maxSize is the budget of a helper, in bytes: it travels to every host.
+// maxSize is the budget of a program, in bytes: it travels to every host.
 const maxSize = 6 << 20
 
 func main() {
@@ -26,9 +27,11 @@ func main() {
 		dir = os.Args[1]
 	}
 	for _, arch := range dist.Arches() {
-		if err := pack(dir, arch); err != nil {
-			fmt.Fprintln(os.Stderr, "pack:", err)
-			os.Exit(1)
+		for _, build := range []func(dir, arch string) error{pack, probe} {
+			if err := build(dir, arch); err != nil {
+				fmt.Fprintln(os.Stderr, "pack:", err)
+				os.Exit(1)
+			}
 		}
 	}
 }
@@ -36,40 +39,56 @@ func main() {
 // pack builds the helper for one architecture and writes it, compressed, and the
 // hash of what is in it.
 func pack(dir, arch string) error {
+	data, err := compile(arch, "./cmd/agentlet", "CGO_ENABLED=0")
+	if err != nil {
+		return fmt.Errorf("build helper for %s: %w", arch, err)
+	}
+	return put(dir, "agentlet-"+arch, data)
+}
+
+// compile builds one program.
+func compile(arch, program string, env ...string) ([]byte, error) {
 	tmp, err := os.MkdirTemp("", "phoenix-pack-")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer os.RemoveAll(tmp)
-	bin := filepath.Join(tmp, "agentlet")
-	// Without inlining the project's own code is a tenth smaller. What is hot is the
-	// standard library's, which keeps it.
-	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-gcflags=phoenix/...=-l", "-ldflags", "-s -w -buildid=", "-o", bin, "./cmd/agentlet")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch, "GOAMD64=v1", "GOARM64=v8.0", "GOEXPERIMENT=")
+	bin := filepath.Join(tmp, "program")
+	// Without inlining, without room between functions and without the assembly of hashes
+	// the helper is a fifth smaller. What a check takes is system calls and waiting, not
+	// calls of small functions, and little is hashed.
+	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-tags=purego", "-gcflags=all=-l", "-ldflags", "-s -w -buildid= -funcalign=4", "-o", bin, program)
+	build.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+arch, "GOAMD64=v1", "GOARM64=v8.0", "GOEXPERIMENT=")
+	build.Env = append(build.Env, env...)
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
-		return fmt.Errorf("build helper for %s: %w", arch, err)
+		return nil, err
 	}
 	data, err := os.ReadFile(bin)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if len(data) > maxSize {
-		return fmt.Errorf("build helper for %s: it has %d bytes, more than the %d that are allowed", arch, len(data), maxSize)
+		return nil, fmt.Errorf("it has %d bytes, more than the %d that are allowed", len(data), maxSize)
 	}
+	return data, nil
+}
+
+// put writes a program, compressed, and its hash.
+func put(dir, name string, data []byte) error {
 	gz, err := compress(data)
 	if err != nil {
-		return fmt.Errorf("compress helper for %s: %w", arch, err)
+		return fmt.Errorf("compress %s: %w", name, err)
 	}
 	sum := sha256.Sum256(data)
-	base := filepath.Join(dir, "agentlet-"+arch)
+	base := filepath.Join(dir, name)
 	if err := os.WriteFile(base+".gz", gz, 0o644); err != nil {
 		return err
 	}
 	if err := os.WriteFile(base+".sha256", []byte(hex.EncodeToString(sum[:])+"\n"), 0o644); err != nil {
 		return err
 	}
-	fmt.Printf("agentlet-%s: %d bytes, %d compressed, sha256 %x\n", arch, len(data), len(gz), sum)
+	fmt.Printf("%s: %d bytes, %d compressed, sha256 %x\n", name, len(data), len(gz), sum)
 	return nil
 }
 
