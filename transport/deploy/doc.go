@@ -9,6 +9,7 @@
 // shell scripts in scripts.go, constant texts that take their arguments by position.
 //
 // The package never dials, never decides what a host is asked to do, and never runs
-// a helper that is not of this build. Start reading at Start; Clean takes everything
-// off a host again.
+// a helper that is not of this build. Start reading at Start; PutGPUProbe puts a second
+// program beside the helper, which needs it on hosts with a card, and Clean takes
+// everything off a host again.
 package deploy

@@ -15,22 +15,30 @@ type machine struct {
 	folder string // where a helper can be written and executed
 }
 
-// install puts the helper of the host's architecture on the host.
-func (r *remote) install(ctx context.Context) error {
-	m, err := r.probe(ctx)
+// program is one that is put on hosts.
+type program struct {
+	// called is what messages call it, prefix what its file's name begins with.
+	called, prefix string
+	// packed returns it for an architecture, as dist.Helper does.
+	packed func(arch string) (gz []byte, sha256hex string, err error)
+}
+
+// install puts the program of the host's architecture on the host.
+func (r *remote) install(ctx context.Context, p program) error {
+	m, err := r.probe(ctx, p)
 	if err != nil {
 		return err
 	}
-	gz, hash, err := r.opts.helper(m.arch)
+	gz, hash, err := p.packed(m.arch)
 	if err != nil {
-		return r.fail("upload the helper", err.Error(), "", err)
+		return r.fail("upload "+p.called, err.Error(), "", err)
 	}
 	packed := m.folder + "/.agentlet-" + r.nonce + ".gz"
-	if err := r.upload(ctx, packed, gz); err != nil {
+	if err := r.upload(ctx, p, packed, gz); err != nil {
 		return err
 	}
-	const what = "install the helper"
-	out, err := r.run(ctx, what, Install, nil, packed, m.folder+"/agentlet-"+hash, hash)
+	what := "install " + p.called
+	out, err := r.run(ctx, what, Install, nil, packed, m.folder+"/"+p.prefix+hash, hash)
 	if err != nil {
 		return err
 	}
@@ -44,9 +52,9 @@ func (r *remote) install(ctx context.Context) error {
 	return nil
 }
 
-// probe finds out what the machine is and where a helper can lie.
-func (r *remote) probe(ctx context.Context) (machine, error) {
-	const what = "look for a place for the helper"
+// probe finds out what the machine is and where the program can lie.
+func (r *remote) probe(ctx context.Context, p program) (machine, error) {
+	what := "look for a place for " + p.called
 	// Packed and unpacked lie there together for a moment, and a run wants some
 	// space for its journal.
 	const need = "20480"
@@ -89,10 +97,10 @@ func goArch(uname string) string {
 	return ""
 }
 
-// upload writes the packed helper to a new file. By SFTP as a rule; where there is
+// upload writes the packed program to a new file. By SFTP as a rule; where there is
 // none, or where root is had through sudo, which SFTP cannot be, through a script.
-func (r *remote) upload(ctx context.Context, path string, gz []byte) error {
-	const what = "upload the helper"
+func (r *remote) upload(ctx context.Context, p program, path string, gz []byte) error {
+	what := "upload " + p.called
 	if r.target.Become == "" {
 		err := r.conn.Upload(ctx, path, gz)
 		if err == nil {

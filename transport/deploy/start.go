@@ -36,9 +36,12 @@ type Options struct {
 	// Stop, when done, keeps a helper that is not on the host from being put there and
 	// given the job. A nil Stop is never done.
 	Stop context.Context
-	// Uploading, when set, is called with the host's name before a helper is put there:
-	// over a slow line that is most of the run.
-	Uploading func(host string)
+	// GPUProbe returns the GPU probe for an architecture, as dist.Probe does; nil means
+	// dist.Probe.
+	GPUProbe func(arch string) (gz []byte, sha256hex string, err error)
+	// Uploading, when set, is called with the host's name before a program, "the helper"
+	// or "the GPU probe", is put there: over a slow line that is most of the run.
+	Uploading func(host, program string)
 	// Grace is how long Close waits for the helper to leave by itself; 0 means 5 s.
 	Grace time.Duration
 }
@@ -87,7 +90,7 @@ func Start(ctx context.Context, conn transport.Conn, t transport.Target, o Optio
 			return nil, err
 		}
 		if attempt > 0 {
-			if err := r.installUnlessStopped(ctx); err != nil {
+			if err := r.installUnlessStopped(ctx, program{"the helper", "agentlet-", o.helper}); err != nil {
 				return nil, err
 			}
 		}
@@ -108,22 +111,22 @@ func Start(ctx context.Context, conn transport.Conn, t transport.Target, o Optio
 // ErrStopped is the error of Start when Options.Stop ended before the job was given.
 var ErrStopped = errors.New("the run was stopped")
 
-// installUnlessStopped puts the helper on the host, unless the run is stopped meanwhile.
-func (r *remote) installUnlessStopped(ctx context.Context) error {
+// installUnlessStopped puts a program on the host, unless the run is stopped meanwhile.
+func (r *remote) installUnlessStopped(ctx context.Context, p program) error {
 	stop := r.opts.Stop
 	if stop != nil && stop.Err() != nil {
 		return ErrStopped
 	}
 	if r.opts.Uploading != nil {
-		r.opts.Uploading(r.target.Name)
+		r.opts.Uploading(r.target.Name, p.called)
 	}
 	if stop == nil {
-		return r.install(ctx)
+		return r.install(ctx, p)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(stop, cancel)()
-	err := r.install(ctx)
+	err := r.install(ctx, p)
 	if stop.Err() != nil {
 		return ErrStopped
 	}

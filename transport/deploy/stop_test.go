@@ -27,7 +27,7 @@ func TestAnUploadEndsWhenTheRunIsStopped(t *testing.T) {
 	stop, cancel := context.WithCancel(t.Context())
 	o := options(tasks.ModeRun, "ok")
 	told := ""
-	o.Stop, o.Uploading = stop, func(host string) { told = host }
+	o.Stop, o.Uploading = stop, func(host, _ string) { told = host }
 	go func() { <-h.begun; cancel() }()
 	limit, end := context.WithTimeout(t.Context(), 20*time.Second)
 	defer end()
@@ -45,7 +45,7 @@ func TestAHelperThatIsThereIsStartedWithoutAWordOfUploading(t *testing.T) {
 	for i := range 2 {
 		o := options(tasks.ModeCheck, "ok")
 		uploads := 0
-		o.Stop, o.Uploading = t.Context(), func(string) { uploads++ }
+		o.Stop, o.Uploading = t.Context(), func(string, string) { uploads++ }
 		a, err := Start(t.Context(), h, target, o)
 		if err != nil {
 			t.Fatal(err)

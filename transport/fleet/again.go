@@ -185,14 +185,29 @@ func (w *watch) ownRun(id string) bool {
 }
 
 // catchUp tells the results that an earlier session had and nobody heard. What the
-// machine's going down was the end of has none yet, and neither has what waited for it.
+// machine's going down was the end of has none yet, and neither has what waited for it,
+// or was left out since it needs one of these.
 func (w *watch) catchUp(events []tasks.Event) {
+	undecided := make(map[string]bool)
 	for _, e := range events {
-		if e.Result != nil && w.steps[e.Step] && e.Result.Cause != tasks.CauseCanceled && w.made[e.Step] == nil {
-			w.tell(e)
-			w.caught[e.Step] = true
+		r := e.Result
+		if r == nil || !w.steps[e.Step] {
+			continue
 		}
+		left := r.Cause == tasks.CauseNeed && slices.ContainsFunc(w.needs(e.Step), func(id string) bool { return undecided[id] })
+		if left || r.Cause == tasks.CauseCanceled || w.made[e.Step] != nil {
+			undecided[e.Step] = true
+			continue
+		}
+		w.tell(e)
+		w.caught[e.Step] = true
 	}
+}
+
+// needs are those of a step of the job.
+func (w *watch) needs(step string) []string {
+	i := slices.IndexFunc(w.host.Job.Steps, func(s tasks.Step) bool { return s.ID == step })
+	return w.host.Job.Steps[i].Needs
 }
 
 // told leaves out what was between the machine and whoever followed the run.

@@ -86,7 +86,7 @@ func TestWhatWaitedForTheRebootIsLookedAtAgain(t *testing.T) {
 		left := tasks.Diff{{Path: "running.cmdline", To: "iommu=pt", Effect: tasks.EffectReboot}}
 		first := tasks.Result{Status: tasks.StatusChanged, Cause: tasks.CausePending, Changes: written, Remaining: left}
 		begun := false
-		w := &world{steps: chain()}
+		w := &world{steps: append(chain(), tasks.Step{ID: "fifth", Kind: "k", Needs: []string{"third"}}, tasks.Step{ID: "sixth", Kind: "k", Needs: []string{"fifth"}})}
 		w.script = func(h Host) func(*actor) {
 			if !begun {
 				begun = true
@@ -96,7 +96,7 @@ func TestWhatWaitedForTheRebootIsLookedAtAgain(t *testing.T) {
 					<-a.gone
 				}
 			}
-			if got := ids(h.Job); got != "first second third fourth" {
+			if got := ids(h.Job); got != "first second third fourth fifth sixth" {
 				t.Errorf("the steps after the reboot are %s", got)
 			}
 			return func(a *actor) {
@@ -105,15 +105,18 @@ func TestWhatWaitedForTheRebootIsLookedAtAgain(t *testing.T) {
 					{Step: "first", Result: &first},
 					{Step: "second", Result: &tasks.Result{Status: tasks.StatusSkipped, Cause: tasks.CausePending, Remaining: left}},
 					{Step: "third", Result: &tasks.Result{Status: tasks.StatusSkipped, Cause: tasks.CauseCanceled, Why: "the run was stopped"}},
+					{Step: "fourth", Result: &tasks.Result{Status: tasks.StatusOK}},
+					{Step: "fifth", Result: &tasks.Result{Status: tasks.StatusSkipped, Cause: tasks.CauseNeed, Why: "third did not end well"}},
+					{Step: "sixth", Result: &tasks.Result{Status: tasks.StatusSkipped, Cause: tasks.CauseNeed, Why: "fifth did not end well"}},
 				}}}
-				for _, id := range []string{"first", "second", "third", "fourth"} {
+				for _, id := range []string{"first", "second", "third", "fourth", "fifth", "sixth"} {
 					a.result(id, tasks.StatusOK)
 				}
 				done(a)
 			}
 		}
 		r := w.run(t.Context(), 1, &Fleet{})
-		if got, want := outcome(r), "first changed, second changed, third ok, fourth ok"; got != want || r.Hosts[0].Error != nil {
+		if got, want := outcome(r), "first changed, fourth ok, second changed, third ok, fifth ok, sixth ok"; got != want || r.Hosts[0].Error != nil {
 			t.Errorf("outcome %s, %+v, want %s", got, r.Hosts[0].Error, want)
 		}
 		if s := r.Hosts[0].Steps[0]; len(s.Remaining) > 0 || len(s.Changes) != 2 || !s.Changes.Has("running.cmdline") {

@@ -60,10 +60,13 @@ type Started struct {
 type StartFunc func(ctx context.Context, conn transport.Conn, h Host) (Started, error)
 
 // Deploy is the StartFunc of real life: it puts the helper on the host where it is
-// not there yet. Options.Job is replaced by each host's own.
+// not there yet, and beside it the GPU probe where the helper asks for it. Options.Job is replaced by each host's own.
 func Deploy(o deploy.Options) StartFunc {
 	if o.Helper == nil {
-		o.Helper = unpackedOnce()
+		o.Helper = unpackedOnce(dist.Helper)
+	}
+	if o.GPUProbe == nil {
+		o.GPUProbe = unpackedOnce(dist.Probe)
 	}
 	return func(ctx context.Context, conn transport.Conn, h Host) (Started, error) {
 		o := o
@@ -72,12 +75,12 @@ func Deploy(o deploy.Options) StartFunc {
 		if err != nil {
 			return Started{}, err
 		}
-		return Started{Agent: a, Uploaded: a.Uploaded}, nil
+		return Started{Agent: withProbe(ctx, conn, h, o, a), Uploaded: a.Uploaded}, nil
 	}
 }
 
-// unpackedOnce is dist.Helper with its megabytes read once for all hosts.
-func unpackedOnce() func(arch string) ([]byte, string, error) {
+// unpackedOnce is dist.Helper or dist.Probe with its megabytes read once for all hosts.
+func unpackedOnce(read func(arch string) ([]byte, string, error)) func(arch string) ([]byte, string, error) {
 	type helper struct {
 		gz  []byte
 		sum string
@@ -86,14 +89,14 @@ func unpackedOnce() func(arch string) ([]byte, string, error) {
 	known := map[string]func() helper{}
 	for _, arch := range dist.Arches() {
 		known[arch] = sync.OnceValue(func() helper {
-			gz, sum, err := dist.Helper(arch)
+			gz, sum, err := read(arch)
 			return helper{gz, sum, err}
 		})
 	}
 	return func(arch string) ([]byte, string, error) {
 		load, ok := known[arch]
 		if !ok {
-			return dist.Helper(arch)
+			return read(arch)
 		}
 		h := load()
 		return h.gz, h.sum, h.err

@@ -86,7 +86,8 @@ func (p *proc) serve(ctx context.Context, dir, hash, nonce string) int {
 		Dirs: agentlet.Dirs{
 			State: p.path(agentlet.StateDir), Lock: p.path(agentlet.LockFile), Helpers: []string{p.path(dir)},
 		},
-		SHA256: hash, Hostname: p.host.Name, Arch: "amd64", PID: int(p.host.lab.pids.Add(1)),
+		Program: dir + "/agentlet-" + hash,
+		SHA256:  hash, Hostname: p.host.Name, Arch: "amd64", PID: int(p.host.lab.pids.Add(1)),
 	}
 	if err := s.Serve(ctx, p.in, p.out, nonce); err != nil {
 		fmt.Fprintln(p.err, "agentlet:", err)
