@@ -27,6 +27,12 @@ func (l *loader) checkAlone(e *entry, c *Container) {
 		d.Severity = diag.Warning
 		l.found.Add(d)
 	}
+	for _, h := range c.HealthChecks {
+		if h.Spec.AsksItself() {
+			l.found.Add(at("health_checks", h.Spec.Name).Fault("the Proxmox host would ask itself: http and tcp are not asked from inside the container",
+				"say the container's own address, or ask inside with a command"))
+		}
+	}
 	if p := s.PctOptions; p != nil && p.Keyctl != nil && *p.Keyctl && s.Unprivileged != nil && !*s.Unprivileged {
 		l.found.Add(at("pct_options", "keyctl").Fault("keyctl is for unprivileged containers", "take it out, or set unprivileged to true"))
 	}
@@ -113,6 +119,7 @@ func (l *loader) checkDepends(h *hostEntry, hosts []*hostEntry) {
 		}
 	}
 	l.checkClones(h, hosts, byID)
+	l.inherit(h)
 	l.cycles(h, byID)
 }
 

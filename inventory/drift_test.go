@@ -10,13 +10,17 @@ import (
 
 	"phoenix/inventory/secrets"
 	"phoenix/schemas"
+	"phoenix/tasks/kind"
+	"phoenix/tasks/kind/application"
 	"phoenix/tasks/kind/arc"
 	"phoenix/tasks/kind/dataset"
+	"phoenix/tasks/kind/file"
 	"phoenix/tasks/kind/guestfirewall"
 	"phoenix/tasks/kind/health"
 	"phoenix/tasks/kind/lxc"
 	"phoenix/tasks/kind/network"
 	"phoenix/tasks/kind/nfs"
+	"phoenix/tasks/kind/nvidia"
 	"phoenix/tasks/kind/pveuser"
 	"phoenix/tasks/kind/samba"
 	"phoenix/tasks/kind/script"
@@ -104,6 +108,8 @@ func jsonTypes(t reflect.Type) []string {
 		return []string{"string", "array"}
 	case reflect.TypeFor[health.Command]():
 		return []string{"string", "array"}
+	case reflect.TypeFor[health.Statuses]():
+		return []string{"integer", "array"}
 	case reflect.TypeFor[containers]():
 		return []string{"integer", "string", "array"}
 	}
@@ -136,13 +142,13 @@ func (w walker) compare(path string, s *schema, t reflect.Type) {
 	case t == reflect.TypeFor[lxc.Interfaces]():
 		w.fields(path, s, t.Elem(), nil)
 		w.compare(path+"[]", s.Items, t.Elem())
-	case t == reflect.TypeFor[oneOrMore](), t == reflect.TypeFor[containers](), t == reflect.TypeFor[health.Command](), t == reflect.TypeFor[lxc.Assignment]():
+	case t == reflect.TypeFor[oneOrMore](), t == reflect.TypeFor[containers](), t == reflect.TypeFor[health.Command](), t == reflect.TypeFor[health.Statuses](), t == reflect.TypeFor[lxc.Assignment]():
 	case t.Kind() == reflect.Struct:
 		w.fields(path, s, t, nil)
 	case t.Kind() == reflect.Slice:
 		w.compare(path+"[]", s.Items, t.Elem())
 	case t.Kind() == reflect.Map && t.Elem().Kind() == reflect.Struct:
-		w.fields(path+".*", w.mapValue(s), t.Elem(), nil)
+		w.compare(path+".*", w.mapValue(s), t.Elem())
 	}
 }
 
@@ -218,7 +224,7 @@ func TestSchemasAndTypesDoNotDriftApart(t *testing.T) {
 		w.fields("users.*.pve", w.root.Defs["pve_user"], reflect.TypeFor[pveuser.Spec](), []string{"name"})
 		w.fields("steps.*", entry("steps"), reflect.TypeFor[script.Spec](), []string{"name", "check", "apply"}, "check", "apply", "needs", "timeout_s")
 		w.fields("steps/NAME/step.json", w.root.Defs["step_folder"], reflect.TypeFor[script.Spec](), []string{"name", "check", "apply"}, "needs", "timeout_s")
-		w.fields("features/NAME/feature.json", readSchema(t, "feature"), reflect.TypeFor[script.Spec](), []string{"name", "env", "check", "apply"}, "$schema", "description", "parameters", "check", "apply", "needs", "timeout_s")
+		w.fields("features/NAME/feature.json", readSchema(t, "feature"), reflect.TypeFor[script.Spec](), []string{"name", "env", "check", "apply"}, "$schema", "description", "for", "parameters", "check", "apply", "needs", "timeout_s")
 		w.fields("health_checks.*", entry("health_checks"), reflect.TypeFor[health.Spec](), []string{"name"}, "after")
 	})
 	t.Run("network", func(t *testing.T) {
@@ -244,10 +250,25 @@ func TestSchemasAndTypesDoNotDriftApart(t *testing.T) {
 	})
 	t.Run("lxc", func(t *testing.T) {
 		w := walker{t, readSchema(t, "lxc")}
+		containerKeys := append(insideKeys(), "profiles", "host", "firewall", "health_checks")
 		for _, key := range []string{"lxc_configs", "profiles"} {
-			w.fields(key+".*", w.mapValue(w.root.Properties[key]), reflect.TypeFor[lxc.Spec](), []string{"ctid", "nodes"}, "profiles", "host", "firewall", "health_checks")
+			w.fields(key+".*", w.mapValue(w.root.Properties[key]), reflect.TypeFor[lxc.Spec](), []string{"ctid", "nodes", "stage", "inside"}, containerKeys...)
 		}
-		w.fields("defaults", w.root.Properties["defaults"], reflect.TypeFor[lxc.Spec](), []string{"ctid", "nodes"}, "profiles", "host", "firewall", "health_checks")
+		w.fields("defaults", w.root.Properties["defaults"], reflect.TypeFor[lxc.Spec](), []string{"ctid", "nodes", "stage", "inside"}, containerKeys...)
+	})
+	t.Run("what is inside a container", func(t *testing.T) {
+		w := walker{t, readSchema(t, "lxc")}
+		w.fields("files.*", w.root.Defs["file"], reflect.TypeFor[file.Spec](), []string{"path"})
+		w.fields("application_script", w.root.Defs["application_script"], reflect.TypeFor[application.Spec](), []string{"check", "apply"}, "check", "apply", "timeout_s")
+		w.fields("nvidia.runfile", w.root.Defs["nvidia_runfile"], reflect.TypeFor[nvidia.Runfile](), nil)
+		for name, family := range built() {
+			k, known := kind.All()[family]
+			if !known || w.root.Defs[name] == nil {
+				t.Errorf("%s has no family or no schema", name)
+				continue
+			}
+			w.compare(name, w.root.Defs[name], reflect.TypeOf(k.New()))
+		}
 	})
 	t.Run("the health checks of a container", func(t *testing.T) {
 		w := walker{t, readSchema(t, "lxc")}
@@ -270,7 +291,7 @@ func TestSchemasAndTypesDoNotDriftApart(t *testing.T) {
 
 func TestEveryQuantityHasItsUnitInItsName(t *testing.T) {
 	// Numbers that count or name something have no unit.
-	plain := []string{"version", "port", "cores", "cpu_limit", "cpu_units", "owner_uid", "owner_gid", "uid", "gid", "vlan", "mtu", "ashift", "boot_order", "tty_count", "exit_code", "retries", "clone_from_ctid", "container_id", "host_id", "count", "snapshot_retention", "max_workers", "max_workers_per_storage"}
+	plain := []string{"version", "port", "tensor_parallel_size", "gpu_memory_utilization", "max_model_len", "tunnel_port", "agent_port", "cores", "cpu_limit", "cpu_units", "owner_uid", "owner_gid", "uid", "gid", "vlan", "mtu", "ashift", "boot_order", "tty_count", "exit_code", "retries", "clone_from_ctid", "container_id", "host_id", "count", "snapshot_retention", "max_workers", "max_workers_per_storage"}
 	for _, name := range []string{"hypervisor", "lxc", "inventory", "feature"} {
 		w := walker{t, readSchema(t, name)}
 		var visit func(path string, s *schema)

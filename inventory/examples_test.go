@@ -119,7 +119,7 @@ func TestTheHierarchyAsItWasWrittenFirst(t *testing.T) {
 		}
 		return string(data)
 	}
-	const cards = `"gpu": { "gpu_assignment": "0,1"`
+	const cards = `"gpu_assignment": "0,1"`
 	lxc := read("phoenix_lxc_configs.json")
 	was := strings.Replace(lxc, cards, cards+`, "unprivileged": false`, 1)
 	if was == lxc {

@@ -15,6 +15,8 @@ import (
 // told by parameters what to do, wherever they are used.
 type feature struct {
 	description string
+	// places are where it may be used; none means everywhere.
+	places []string
 	// script lacks what the parameters add.
 	script Script
 	// parameters is their JSON Schema, an empty object for none.
@@ -60,17 +62,52 @@ func (l *loader) feature(folder string) *feature {
 	if f.parameters == nil {
 		f.parameters = &document.Node{Kind: document.Object, Pos: root.Pos, Path: "parameters"}
 	}
-	body := root.Without("$schema", "description", "parameters")
+	f.places = placesOf(root)
+	body := root.Without("$schema", "description", "parameters", "for")
 	for i, m := range body.Members {
 		if (m.Key == "check" || m.Key == "apply") && m.Value.Kind == document.String && m.Value.Text != "" {
-			body.Members[i].Value = l.scriptOf(m.Value)
+			body.Members[i].Value = l.scriptOf(m.Value, "")
 		}
 	}
 	f.script = l.script(filepath.Base(folder), root.Pos, body)
+	if n := root.Get("needs"); len(f.script.Needs) > 0 && !f.fits(onHypervisor) {
+		l.found.Add(n.Fault("needs are steps of a hypervisor, where this feature is not used", "take them out: what a container gets is made in the order of its features"))
+	}
 	if f.parameters.Kind == document.Object {
 		f.schema = l.parameterSchema(f.parameters)
 	}
 	return f
+}
+
+// The places in which a feature may be used, as feature.json names them.
+const (
+	onHypervisor = "hypervisor"
+	inContainer  = "container"
+)
+
+func placesOf(root *document.Node) []string {
+	var out []string
+	for _, item := range listed(root.Get("for")) {
+		out = append(out, item.Text)
+	}
+	return out
+}
+
+// fits tells whether the feature may be used in that place.
+func (f *feature) fits(place string) bool {
+	return len(f.places) == 0 || slices.Contains(f.places, place)
+}
+
+// misplaced says why a feature cannot be used in that place, with a way out; "" where it
+// can.
+func (f *feature) misplaced(place string) (summary, hint string) {
+	switch {
+	case !f.fits(place):
+		return fmt.Sprintf("the feature is for a %s, and not for a %s", strings.Join(f.places, " or "), place), fmt.Sprintf(`its feature.json says so: "for": [%q]`, strings.Join(f.places, `", "`))
+	case place == inContainer && len(f.script.Needs) > 0:
+		return fmt.Sprintf("the feature needs %s, a step of a hypervisor", f.script.Needs[0].Step), `take needs out of its feature.json, or say there "for": ["hypervisor"]`
+	}
+	return "", ""
 }
 
 // parameterSchema makes the schema of parameters ready to be held against them, and its
@@ -170,7 +207,7 @@ func (l *loader) hostFeatures(root *document.Node) []Script {
 	folder := l.featuresBeside(root.Pos.Source)
 	var out []Script
 	for _, m := range objects(root.Get("features")) {
-		if s, ok := l.use(folder, m); ok {
+		if s, ok := l.use(folder, m, onHypervisor); ok {
 			out = append(out, s)
 		}
 	}
@@ -178,17 +215,25 @@ func (l *loader) hostFeatures(root *document.Node) []Script {
 }
 
 // use makes a step of a feature and its parameters, which are the value of its name.
-func (l *loader) use(folder featureFolder, m document.Member) (Script, bool) {
+func (l *loader) use(folder featureFolder, m document.Member, place string) (Script, bool) {
 	f, there := folder.byName[m.Key]
 	if !there && !l.faultyAt(m.KeyPos) {
-		l.found.Add(document.At(m.KeyPos, m.Value.Path, fmt.Sprintf("there is no feature %q: no file %s", m.Key, filepath.Join(folder.dir, m.Key, "feature.json")), folder.hint(m.Key)))
+		l.found.Add(folder.missing(m, place))
 	}
 	if f == nil || f.schema == "" {
 		return Script{}, false
 	}
+	if summary, hint := f.misplaced(place); summary != "" {
+		l.found.Add(document.At(m.KeyPos, m.Value.Path, summary, hint))
+		return Script{}, false
+	}
 	l.found.Add(secretParameters(m.Value)...)
 	all := withDefaults(f.parameters, m.Value)
-	l.found.Add(l.schemas.faults(f.schema, all, func(n *document.Node) bool { return !l.faultyAt(n.Pos) })...)
+	faults := l.schemas.faults(f.schema, all, func(n *document.Node) bool { return !l.faultyAt(n.Pos) })
+	if place == inContainer {
+		howParametersAreWritten(faults, m)
+	}
+	l.found.Add(faults...)
 	out := f.script
 	out.Spec.Env = variables(all)
 	if size := len(out.Spec.Env[allParameters]); size > maxParameters {
@@ -197,18 +242,49 @@ func (l *loader) use(folder featureFolder, m document.Member) (Script, bool) {
 	return out, true
 }
 
-// hint says which features there are.
-func (f featureFolder) hint(name string) string {
-	names := slices.Sorted(maps.Keys(f.byName))
-	if hint := diag.DidYouMean(name, names); hint != "" || len(names) == 0 {
-		return hint
+// missing says that there is no such feature, and which there are.
+func (f featureFolder) missing(m document.Member, place string) diag.Diagnostic {
+	var own []string
+	if place == inContainer {
+		own = slices.Sorted(maps.Keys(built()))
 	}
-	for i, n := range names {
-		if there := f.byName[n]; there != nil {
-			names[i] += ": " + there.description
+	beside := slices.Sorted(maps.Keys(f.byName))
+	summary := fmt.Sprintf("there is no feature %q", m.Key)
+	meant := diag.Suggest(m.Key, slices.Concat(own, beside))
+	proxmox := place == inContainer && pctOption(m.Key)
+	if !proxmox && !slices.Contains(own, meant) {
+		summary += ": no file " + filepath.Join(f.dir, m.Key, "feature.json")
+	}
+	var hints []string
+	switch {
+	case proxmox:
+		hints = []string{pctOptionsHint}
+	case meant != "":
+		hints = []string{"did you mean " + meant + "?"}
+	default:
+		for i, name := range beside {
+			if there := f.byName[name]; there != nil {
+				beside[i] += ": " + there.description
+			}
+		}
+		if len(own) > 0 {
+			hints = append(hints, "phoenix's own are "+strings.Join(own, ", "))
+		}
+		if len(beside) > 0 {
+			hints = append(hints, "there are "+strings.Join(beside, "; "))
 		}
 	}
-	return "there are " + strings.Join(names, "; ")
+	return document.At(m.KeyPos, m.Value.Path, summary, strings.Join(hints, "; beside this file "))
+}
+
+// howParametersAreWritten adds to what is missing in a container's list where it goes.
+func howParametersAreWritten(faults diag.List, m document.Member) {
+	for i, d := range faults {
+		if name, missing := strings.CutPrefix(d.Summary, "missing "); missing && d.Path == m.Value.Path && d.Hint == "" {
+			name, _, _ = strings.Cut(name, ", ")
+			faults[i].Hint = fmt.Sprintf("parameters are written {%q: {%s: …}}", m.Key, name)
+		}
+	}
 }
 
 // noSecret says what to do instead of making a secret a parameter.

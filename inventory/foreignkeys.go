@@ -42,7 +42,7 @@ func foreignNames(schema string) map[string]counterpart {
 	case "firewall", "firewall_rule":
 		return map[string]counterpart{"enable": {key: "enabled"}}
 	case "health_check":
-		return map[string]counterpart{"cmd": {key: "command"}}
+		return map[string]counterpart{"cmd": {key: "command"}, "url": {note: "http: { \"url\": … } asks a web server"}, "port": {note: "tcp: { \"address\": \"HOST:PORT\" } asks for a connection"}}
 	default:
 		return nil
 	}
@@ -54,12 +54,11 @@ func containerNames() map[string]counterpart {
 		"hostname": {key: "name"}, "onboot": {key: "start_at_boot"}, "ostemplate": {key: "template"}, "ostype": {key: "os_type"},
 		"memory": {key: "memory_mb"}, "swap": {key: "swap_mb"}, "cpulimit": {key: "cpu_limit"}, "cpuunits": {key: "cpu_units"},
 		"tty": {key: "tty_count"}, "cmode": {key: "console_mode"}, "storage": {key: "storage_pool"}, "size": {key: "storage_size_gb"},
-		"startup":  {"boot_order", "with boot_delay_s and shutdown_timeout_s"},
-		"netN":     {"network_config", "a list of interfaces, net0 first"},
-		"mpN":      {"mount_points", "directories of the host; what is allocated on a storage stands under volumes"},
-		"devN":     {"devices", "a list"},
-		"features": {"pct_options", `such as {"nesting": true}`},
-		"nesting":  {"pct_options", `{"nesting": true}`}, "keyctl": {"pct_options", `{"keyctl": true}`},
+		"startup": {"boot_order", "with boot_delay_s and shutdown_timeout_s"},
+		"netN":    {"network_config", "a list of interfaces, net0 first"},
+		"mpN":     {"mount_points", "directories of the host; what is allocated on a storage stands under volumes"},
+		"devN":    {"devices", "a list"},
+		"nesting": {"pct_options", `{"nesting": true}`}, "keyctl": {"pct_options", `{"keyctl": true}`},
 		"lxc.idmap": {"idmap", "a list of ranges"}, "lxc.apparmor.profile": {key: "apparmor_profile"},
 		"lxc.":            {"lxc_options", `a list of lines, "lxc.KEY: VALUE"`},
 		"password":        {note: "it would stand in the file; enter with pct enter and set it there"},

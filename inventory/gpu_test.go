@@ -24,7 +24,7 @@ func TestContainersThatShareACardAreWarnedOf(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			_, found := loadList(t, files{
 				"hosts.yaml": "version: 1\nhosts: {a: {lxc: lxc.json}}\n",
-				"lxc.json":   `{"version": 1, "defaults": {"template": "t"}, "lxc_configs": {"900": {` + c.first + `}, "901": {` + c.second + `}}}`,
+				"lxc.json":   `{"version": 1, "defaults": {"template": "t", "features": ["nvidia"]}, "lxc_configs": {"900": {` + c.first + `}, "901": {` + c.second + `}}}`,
 			})
 			var got []string
 			for _, d := range found {
@@ -50,7 +50,7 @@ func TestFaultsOfACardHaveTheirPlace(t *testing.T) {
 		`"gpu_assignment": {"a": 1}`:      `lxc.json:1:75: lxc_configs.900.gpu_assignment: `,
 	} {
 		faulty{
-			hosts: "version: 1\nhosts: {a: {lxc: lxc.json}}\n", lxc: `{"version": 1, "lxc_configs": {"900": {"template": "t", ` + lxc + `}}}`,
+			hosts: "version: 1\nhosts: {a: {lxc: lxc.json}}\n", lxc: `{"version": 1, "lxc_configs": {"900": {"template": "t", ` + lxc + `, "features": ["nvidia"]}}}`,
 			want: []string{want},
 		}.run(t)
 	}

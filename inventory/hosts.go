@@ -53,7 +53,11 @@ type settings struct {
 	Vars           map[string]any `json:"vars"`
 	MaxWorkers     int            `json:"max_workers"`
 	MaxPerStorage  int            `json:"max_workers_per_storage"`
+	QuietAfterS    *int           `json:"quiet_after_s"`
 }
+
+// defaultQuietAfterS is long enough for the steps of apt and pct that say nothing for a while.
+const defaultQuietAfterS = 120
 
 // oneOrMore is a list; a single string stands for a list of one.
 type oneOrMore []string
@@ -141,6 +145,10 @@ func (l *loader) fill(e *hostEntry, s settings) {
 	}
 	e.Port, e.User, e.HostKey, e.Become, e.Cluster = s.Port, s.User, s.HostKey, s.Become, s.Cluster
 	e.Jump, e.MaxWorkers, e.MaxWorkersPerStorage = s.Jump, s.MaxWorkers, s.MaxPerStorage
+	e.QuietAfterS = defaultQuietAfterS
+	if s.QuietAfterS != nil {
+		e.QuietAfterS = *s.QuietAfterS
+	}
 	for _, item := range stringItems(e.node.Get("identity_files")) {
 		path := l.path(item)
 		e.IdentityFiles = append(e.IdentityFiles, path)

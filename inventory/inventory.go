@@ -100,6 +100,9 @@ type Host struct {
 	// MaxWorkersPerStorage how many of those that have volumes on one storage; 0 for the
 	// defaults.
 	MaxWorkers, MaxWorkersPerStorage int
+	// QuietAfterS is how long a step may say nothing before that is said, in seconds; 0
+	// means for ever.
+	QuietAfterS int
 	// Groups that the host is in, those of least precedence first.
 	Groups []string
 	// Vars are the variables, with references in them expanded.
@@ -161,6 +164,8 @@ type Container struct {
 	Firewall *guestfirewall.Spec
 	// HealthChecks are asked inside it, while it is to run.
 	HealthChecks []HealthCheck
+	// Inside is what is made in it, in this order; it has what a clone inherits.
+	Inside []Inside
 	// Profiles that were applied, in order.
 	Profiles []string
 	// Origin is where the entry is written: "phoenix_lxc_configs.json:12".

@@ -63,6 +63,9 @@ func (l *loader) load() *Fleet {
 		fleet.Hosts = append(fleet.Hosts, h.Host)
 	}
 	l.unplaced()
+	for _, cfg := range l.lxcConfigs() {
+		l.idleSections(cfg)
+	}
 	l.crossHosts(hosts)
 	return fleet
 }

@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -88,7 +89,7 @@ func (s schemaSet) inPlace(err error, root *document.Node, keep func(*document.N
 	var out diag.List
 	leaves(invalid, func(e *jsonschema.ValidationError) {
 		n, rest := root.Find(e.InstanceLocation)
-		if len(rest) == 0 && keep(n) {
+		if len(rest) == 0 && keep(n) && !ofSeveralFeatures(root, e.InstanceLocation) {
 			out.Add(s.explain(e, n)...)
 		}
 	})
@@ -161,6 +162,9 @@ func (s schemaSet) explain(e *jsonschema.ValidationError, n *document.Node) diag
 	}
 	if n.Kind == document.String && strings.HasSuffix(e.SchemaURL, "#/$defs/mount_flags") {
 		hint = "storage_pool and storage_size_gb say where it lies and how large it is"
+	}
+	if better, way := insideInWords(e, n); way != "" {
+		summary, hint = cmp.Or(better, summary), way
 	}
 	return diag.List{n.Fault(summary, hint)}
 }

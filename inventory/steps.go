@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -79,29 +80,55 @@ func (l *loader) scripts(root *document.Node) []Script {
 // of the Spec.
 func (l *loader) script(name string, at document.Pos, n *document.Node) Script {
 	out := Script{Needs: needs(n.Get("needs"))}
-	if t := n.Get("timeout_s"); t != nil && t.Kind == document.Number {
-		if s, err := strconv.Atoi(t.Text); err == nil { // the schema has refused others
-			out.TimeoutS = s
-		}
-	}
-	body := n.Without("needs", "timeout_s")
-	for i, m := range body.Members {
-		if file := m.Value.Get("file"); file != nil && file.Kind == document.String && (m.Key == "check" || m.Key == "apply") {
-			body.Members[i].Value = l.scriptOf(file)
-		}
-	}
+	body, timeoutS := l.withTexts(n.Without("needs"))
+	out.TimeoutS = timeoutS
 	l.decode(section{what: "step " + name, node: body, at: at, extra: map[string]any{"name": name}}, &out.Spec)
 	return out
 }
 
-// scriptOf is the text of the file that a configuration names.
-func (l *loader) scriptOf(file *document.Node) *document.Node {
+// withTexts puts the texts of scripts in the place of the files that a step names, and
+// takes the bound of the step out, in seconds.
+func (l *loader) withTexts(n *document.Node) (body *document.Node, timeoutS int) {
+	if t := n.Get("timeout_s"); t != nil && t.Kind == document.Number {
+		if s, err := strconv.Atoi(t.Text); err == nil { // the schema has refused others
+			timeoutS = s
+		}
+	}
+	body = n.Without("timeout_s")
+	for i, m := range body.Members {
+		if file := m.Value.Get("file"); file != nil && file.Kind == document.String && (m.Key == "check" || m.Key == "apply") {
+			body.Members[i].Value = l.scriptOf(file, "the path is relative to this file")
+		}
+	}
+	return body, timeoutS
+}
+
+// scriptOf is the text of the file that a configuration names. hint is what to say of one
+// that is not there.
+func (l *loader) scriptOf(file *document.Node, hint string) *document.Node {
 	name := l.path(file)
 	text, fault := l.scriptFile(name)
 	if fault != nil {
+		if _, err := os.Stat(name); fault.Hint == "" && err != nil {
+			fault.Hint = hint
+		}
 		l.found.Add(file.Fault("read "+name+": "+fault.Summary, fault.Hint))
 	}
 	return &document.Node{Kind: document.String, Text: text, Pos: file.Pos, Path: strings.TrimSuffix(file.Path, ".file")}
+}
+
+// pathsAsTexts finds the path of a script where its text belongs: run as a text, it would
+// only fail once it is in a container.
+func (l *loader) pathsAsTexts(n *document.Node) {
+	for _, key := range []string{"check", "apply"} {
+		text := n.Get(key)
+		if text == nil || text.Kind != document.String || len(strings.Fields(text.Text)) != 1 || !filepath.IsLocal(text.Text) {
+			continue
+		}
+		if info, err := os.Stat(l.path(text)); err == nil && info.Mode().IsRegular() {
+			l.found.Add(text.Fault(shown(text)+" is the path of a file, and the text of a script is wanted", fmt.Sprintf(`write {"file": %q}`, text.Text)))
+		}
+	}
 }
 
 // scriptFile reads a script, under the same rules as a configuration: it runs as root
@@ -204,6 +231,9 @@ func (l *loader) folderFile(name, schema, instead string) *document.Node {
 func (l *loader) healthChecks(n *document.Node) []HealthCheck {
 	var out []HealthCheck
 	for _, m := range objects(n) {
+		if slices.ContainsFunc([]string{"http", "tcp"}, func(key string) bool { q := m.Value.Get(key); return q != nil && l.faulty(q) }) {
+			continue // without it, the rest would seem to ask nothing
+		}
 		h := HealthCheck{After: needs(m.Value.Get("after"))}
 		l.decode(section{what: "health check " + m.Key, node: m.Value.Without("after"), at: m.KeyPos, extra: map[string]any{"name": m.Key}}, &h.Spec)
 		out = append(out, h)

@@ -48,17 +48,21 @@ func allowedControls(m *document.Member, path string) string {
 	switch {
 	case m != nil && m.Key == "description":
 		return "\n"
-	case m != nil && m.Key == "content" && strings.HasPrefix(path, "files."):
+	case m != nil && m.Key == "content" && (strings.HasPrefix(path, "files.") || strings.Contains(path, ".files.")):
 		return "\n\t\r\u061c\u200e\u200f" // the marks that text in Arabic and Hebrew has
 	case strings.Contains("."+path, ".vars."):
 		return "\n\t\r"
 	case m == nil && strings.HasPrefix(path, "secrets.") && strings.Contains(path, ".command."):
 		return "\n\t" // an argument of a program, handed over as it is
+	case strings.Contains("."+path, ".docker.compose.") && strings.Contains(path, ".files."):
+		return "\n\t\r\u061c\u200e\u200f" // a file's content
 	case m != nil && m.Key == "signed_by" && strings.HasPrefix(path, "apt.extra_sources."):
 		return "\n\r" // an armoured key
+	case strings.Contains("."+path, ".trusted_ca.certificates."):
+		return "\n\r" // PEM
 	case strings.Contains("."+path, ".health_checks.") && (m != nil && m.Key == "command" || m == nil && strings.Contains(path, ".command.")):
 		return "\n\t" // a script, or an argument
-	case m != nil && (m.Key == "check" || m.Key == "apply") && strings.HasPrefix(path, "steps."):
+	case m != nil && (m.Key == "check" || m.Key == "apply") && (strings.HasPrefix(path, "steps.") || strings.Contains(path, ".application_script.")):
 		return "\n\t" // a script
 	}
 	return ""
@@ -82,7 +86,7 @@ func plaintext(m *document.Member) diag.List {
 	if m.Key == "secret" || strings.HasPrefix(n.Path, "secrets.") {
 		return nil // a name, or a place where a value comes from
 	}
-	if strings.HasPrefix(n.Path, "features.") {
+	if strings.HasPrefix(n.Path, "features.") || strings.Contains(n.Path, ".features.") || strings.Contains(n.Path, "application_script.env.") {
 		return diag.List{n.Fault("a secret in plain text", noSecret+"; change the value: it was written down")}
 	}
 	hint := `write {"secret": "NAME"}, say under secrets in hosts.yaml where NAME comes from, and change the value: it was written down`

@@ -9,7 +9,32 @@ import (
 	"phoenix/tasks/kind/guestfirewall"
 	"phoenix/tasks/kind/health"
 	"phoenix/tasks/kind/lxc"
+	"phoenix/tasks/secret"
 )
+
+func TestWhatGoesOverTheNetworkIsAskedFromTheHost(t *testing.T) {
+	h := &inventory.Host{Name: "pve1", Containers: []inventory.Container{{Spec: lxc.Spec{CTID: 900}, HealthChecks: []inventory.HealthCheck{
+		{Spec: health.Spec{Name: "web", HTTP: &health.HTTP{URL: "http://10.0.0.5/", Headers: map[string]secret.Text{"Authorization": {Ref: &secret.Ref{Name: "token"}}}}}},
+		{Spec: health.Spec{Name: "db", TCP: &health.TCP{Address: "10.0.0.5:5432"}}},
+	}}}}
+	p, err := plan.Build(h, plan.Selection{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{
+		"health:900/web": `{"name":"web","http":{"url":"http://10.0.0.5/","headers":{"Authorization":{"secret":"token"}}}}`,
+		"health:900/db":  `{"name":"db","tcp":{"address":"10.0.0.5:5432"}}`,
+	}
+	for _, s := range p.Steps[len(p.Steps)-2:] {
+		if string(s.Spec) != want[s.ID] {
+			t.Errorf("%s: %s, want %s", s.ID, s.Spec, want[s.ID])
+		}
+	}
+	alone, err := plan.ContainerHealth(&h.Containers[0], "power:900")
+	if err != nil || !slices.Equal(p.Secrets, []string{"token"}) || !slices.Equal(plan.Secrets(alone), p.Secrets) {
+		t.Errorf("secrets %q and %q, %v", p.Secrets, plan.Secrets(alone), err)
+	}
+}
 
 func TestAContainerIsAskedInsideAndLast(t *testing.T) {
 	ask := []inventory.HealthCheck{

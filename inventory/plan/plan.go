@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -48,6 +49,7 @@ func Build(h *inventory.Host, sel Selection) (Plan, error) {
 			p.Steps = append(p.Steps, s)
 		}
 	}
+	p.Steps = withoutPartial(p.Steps, kept)
 	if sel.Boot {
 		b := &builder{}
 		b.bootCheck(h)
@@ -56,16 +58,11 @@ func Build(h *inventory.Host, sel Selection) (Plan, error) {
 		}
 		p.Steps = append(p.Steps, b.steps...)
 	}
-	names := make(map[string]bool)
 	for i := range p.Steps {
 		s := &p.Steps[i]
 		s.Needs = slices.DeleteFunc(s.Needs, func(id string) bool { return !kept[id] })
-		references(s.Spec, names)
 	}
-	for name := range names {
-		p.Secrets = append(p.Secrets, name)
-	}
-	slices.Sort(p.Secrets)
+	p.Secrets = Secrets(p.Steps)
 	if _, err := tasks.Order(p.Steps); err != nil {
 		return Plan{}, fmt.Errorf("plan %s: %w", h.Name, err)
 	}
@@ -108,6 +105,9 @@ func all(h *inventory.Host) ([]tasks.Step, error) {
 	for i := range h.Containers {
 		b.container(h, &h.Containers[i].Spec)
 		b.guestFirewall(&h.Containers[i])
+	}
+	for i := range h.Containers {
+		b.inside(&h.Containers[i])
 	}
 	b.census(h)
 	for i := range h.Containers {
@@ -152,10 +152,14 @@ func (b *builder) container(h *inventory.Host, c *lxc.Spec) {
 		needs = containerNeeds(h.Hypervisor, c)
 	}
 	for _, id := range append(kin(h, c), c.DependsOn...) {
-		needs = append(needs, lxc.StepID(id))
+		needs = append(needs, doneIn(h, id))
 	}
 	b.add(lxc.Name, lxc.StepID(c.CTID), "lxc_configs", c, unique(needs), containerTags(c))
-	b.steps[len(b.steps)-1].Uses = containerUses(h, c)
+	step := &b.steps[len(b.steps)-1]
+	step.Uses = containerUses(h, c)
+	// A parent of which something was refused is still there to be cloned, and its clones
+	// have what is wanted of them looked at and made in themselves.
+	step.Asks = c.CloneFromCTID != 0 && len(c.DependsOn) == 0
 }
 
 // containerTags choose the steps of a container: its number, and its own tags.
@@ -256,6 +260,15 @@ func templateID(v *inventory.Hypervisor, t *template.Spec) string {
 		return template.Name + ":" + t.Name + "@" + t.Storage
 	}
 	return template.Name + ":" + t.Name
+}
+
+// Secrets are the names of the secrets that the steps refer to, sorted.
+func Secrets(steps []tasks.Step) []string {
+	names := make(map[string]bool)
+	for _, s := range steps {
+		references(s.Spec, names)
+	}
+	return slices.Sorted(maps.Keys(names))
 }
 
 // references collects the names in {"secret": NAME} anywhere in a spec.

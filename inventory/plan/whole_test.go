@@ -12,6 +12,7 @@ import (
 	"phoenix/inventory"
 	"phoenix/inventory/diag"
 	"phoenix/tasks"
+	"phoenix/tasks/inside"
 	"phoenix/tasks/kind"
 	"phoenix/tasks/kind/lxc"
 	"phoenix/tasks/sim"
@@ -52,7 +53,9 @@ func (w whole) job(t *testing.T, h tasks.Host, mode tasks.Mode) []string {
 	t.Helper()
 	p := build(t, w.host, Selection{})
 	var changes []string
-	r := tasks.Runner{Host: h, Registry: kind.All(), Emit: func(e tasks.Event) {
+	const helper = "/root/agentlet" // as far as the simulator cares
+	taskstest.Put(t, w.sim.Host(), helper, "helper")
+	r := tasks.Runner{Host: h, Guests: &inside.Containers{Machine: w.sim.Host(), Helper: helper}, Registry: kind.All(), Emit: func(e tasks.Event) {
 		if e.Result == nil {
 			return
 		}

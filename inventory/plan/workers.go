@@ -47,7 +47,8 @@ func limits(h *inventory.Host) map[string]int {
 	if len(h.Containers) == 0 {
 		return nil
 	}
-	out := map[string]int{useNode: cmp.Or(h.MaxWorkers, defaultWorkers)}
+	workers := cmp.Or(h.MaxWorkers, defaultWorkers)
+	out := map[string]int{useNode: workers, useInside: workers}
 	for i := range h.Containers {
 		c := &h.Containers[i].Spec
 		if pool := h.StoragePool(c); pool != "" {

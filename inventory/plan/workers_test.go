@@ -32,7 +32,7 @@ func TestContainersSayWhatTheyUse(t *testing.T) {
 			t.Errorf("%s uses %q, want %q", s.ID, s.Uses, want[s.ID])
 		}
 	}
-	if limits := map[string]int{"node": 4, "storage:ssd": 3, "storage:hdd": 3}; !reflect.DeepEqual(p.Limits, limits) {
+	if limits := map[string]int{"node": 4, "inside": 4, "storage:ssd": 3, "storage:hdd": 3}; !reflect.DeepEqual(p.Limits, limits) {
 		t.Errorf("limits %v, want %v", p.Limits, limits)
 	}
 	h.MaxWorkers = 9
