@@ -36,6 +36,7 @@ type cli struct {
 	Validate  validateCmd  `cmd:"" help:"Validate the inventory and all configurations; contact nothing."`
 	Inv       inventoryCmd `cmd:"" name:"inventory" help:"Show the inventory: list, show HOST, graph."`
 	Facts     factsCmd     `cmd:"" help:"Ask the hosts what they are."`
+	GPUs      gpusCmd      `cmd:"" name:"gpus" help:"Show the NVIDIA GPUs of the hosts, who has them, and what runs on them."`
 	Exec      execCmd      `cmd:"" help:"Run a command on the hosts, or in a container of theirs."`
 	Up        upCmd        `cmd:"" help:"Start every container that is to run, in order, and wait until each is ready."`
 	Status    statusCmd    `cmd:"" help:"Show what the containers are doing: state, uptime, memory, address, drift."`

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"phoenix/inventory"
+	"phoenix/inventory/plan"
 	"phoenix/tasks"
 	"phoenix/tasks/kind/lxc"
 )
@@ -187,6 +188,9 @@ func byHost(list []chosen, make func(chosen) ([]tasks.Step, error)) ([]assignmen
 			work = append(work, assignment{host: c.host})
 		}
 		work[i].steps = append(work[i].steps, steps...)
+	}
+	for i := range work {
+		work[i].secrets = plan.Secrets(work[i].steps)
 	}
 	return work, nil
 }

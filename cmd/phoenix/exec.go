@@ -68,6 +68,8 @@ type question struct {
 	request
 	kind, id string
 	spec     tasks.Spec
+	// also is asked with it, in the same job.
+	also []tasks.Step
 	// among picks the hosts that are asked from those selected, knowing all of the
 	// inventory; nil asks all that are selected.
 	among func(all, selected []*inventory.Host) ([]*inventory.Host, error)
@@ -94,7 +96,7 @@ func (p *program) ask(g *cli, q question) error {
 	}
 	var work []assignment
 	for _, h := range hosts {
-		work = append(work, assignment{host: h, steps: []tasks.Step{step}})
+		work = append(work, assignment{host: h, steps: append([]tasks.Step{step}, q.also...)})
 	}
 	rec, err := p.carryOut(ctx, g, fleet, work, q.request)
 	if err != nil {

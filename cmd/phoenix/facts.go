@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -11,7 +12,9 @@ import (
 	"time"
 
 	"phoenix/tasks"
+	"phoenix/tasks/gpufacts"
 	"phoenix/tasks/kind/facts"
+	cards "phoenix/tasks/kind/gpus"
 	"phoenix/tasks/report"
 	"phoenix/tasks/report/term"
 )
@@ -24,18 +27,44 @@ type factsCmd struct {
 
 // Run is called by kong.
 func (c *factsCmd) Run(p *program, g *cli) error {
+	step, err := tasks.NewStep(cards.Name, gpuStep, gpuQuestion())
+	if err != nil {
+		return err
+	}
 	return p.ask(g, question{
 		request: request{command: "facts", mode: tasks.ModeCheck, reach: &c.Reach, output: c.Out, table: factsTable},
-		kind:    facts.Name, id: facts.Name + ":host", spec: &facts.Spec{},
+		kind:    facts.Name, id: facts.Name + ":host", spec: &facts.Spec{}, also: []tasks.Step{step},
 	})
+}
+
+// gpuStep is the step that asks for the cards, beside what else a host is.
+const gpuStep = cards.Name + ":host"
+
+// cardNames are the names of the cards of each host, by host and PCI address, as far as
+// the driver told them.
+func cardNames(r report.Report) map[string]string {
+	names := map[string]string{}
+	for _, h := range r.Hosts {
+		for _, step := range h.Steps {
+			var data gpufacts.Host
+			if step.ID != gpuStep || json.Unmarshal(step.Data, &data) != nil {
+				continue
+			}
+			for _, g := range data.GPUs {
+				names[h.Name+" "+g.PCIAddress] = g.Name
+			}
+		}
+	}
+	return names
 }
 
 // factsTable writes a line per host. All that is known is in -o json.
 func factsTable(w io.Writer, r report.Report, s term.Style) error {
+	names := cardNames(r)
 	return hostTable(w, r, s, "HOST\tPVE\tKERNEL\tCORES\tFREE MEMORY\tUP\tCONTAINERS\tGPUS", func(host string, f facts.Facts) (lines, unknown []string) {
 		return []string{strings.Join([]string{
 			host, known(s.Clean(f.PVEVersion)), known(s.Clean(f.Kernel)), number(f.Cores), memory(f), uptime(f.UptimeS),
-			containers(f.Containers), known(s.Clean(gpus(f.GPUs))),
+			containers(f.Containers), known(s.Clean(gpus(f.GPUs, func(address string) string { return names[host+" "+address] }))),
 		}, "\t")}, f.Unreadable
 	})
 }
@@ -144,9 +173,9 @@ func containers(list []facts.Container) string {
 	return fmt.Sprintf("%d, %d running", len(list), running)
 }
 
-// gpus names the devices by what the PCI bus calls them, same ones together:
-// "2x 10de:2684 (nvidia)".
-func gpus(list []facts.GPU) string {
+// gpus names the devices by what the driver calls them, or else the PCI bus, same ones
+// together: "2x NVIDIA GeForce RTX 4090 (nvidia)", "1x 10de:2684 (vfio-pci)".
+func gpus(list []facts.GPU, nameOf func(address string) string) string {
 	count := make(map[string]int)
 	var names []string
 	for _, g := range list {
@@ -154,7 +183,7 @@ func gpus(list []facts.GPU) string {
 		if driver == "" {
 			driver = "no driver"
 		}
-		name := fmt.Sprintf("%s (%s)", g.PCIID, driver)
+		name := fmt.Sprintf("%s (%s)", cmp.Or(nameOf(g.Address), g.PCIID), driver)
 		if !slices.Contains(names, name) {
 			names = append(names, name)
 		}

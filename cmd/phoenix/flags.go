@@ -78,7 +78,7 @@ type listing struct {
 
 // selection is the flags that pick steps.
 type selection struct {
-	Tags     []string `short:"t" placeholder:"TAG" help:"Only steps with one of these tags: a family, ct900, or a tag of the configuration."`
+	Tags     []string `short:"t" placeholder:"TAG" help:"Only steps with one of these tags: a family, the ID of a step, ct900, inside, or a tag of the configuration."`
 	SkipTags []string `placeholder:"TAG" help:"All steps but those with one of these tags."`
 }
 

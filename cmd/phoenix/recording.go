@@ -355,6 +355,7 @@ func (p *program) carryOut(ctx context.Context, g *cli, inv *inventory.Fleet, wo
 			hosts = append(hosts, fleet.Host{Target: target(a.host, r.reach, values), Job: tasks.Job{
 				RunID: id, Operator: p.operator, Mode: r.mode, Steps: untagged(a.steps), Limits: a.limits, Secrets: pick(values, a.secrets),
 				Consent: consent, StepTimeoutS: int(r.reach.StepTimeout.Seconds()),
+				QuietAfterS: a.host.QuietAfterS,
 			}})
 		}
 		return hosts
@@ -368,8 +369,8 @@ func (p *program) carryOut(ctx context.Context, g *cli, inv *inventory.Fleet, wo
 func (rec *recording) run(req request, work []assignment, jobs func(work []assignment, id string) []fleet.Host) {
 	r, start := req.reach, req.start
 	if start == nil {
-		start = fleet.Deploy(deploy.Options{Stop: rec.intr.Interrupt.Stop, Uploading: func(host string) {
-			rec.stream.Emit(report.Event{Host: host, Note: &report.Note{Level: report.NoteInfo, Text: "uploading the helper"}})
+		start = fleet.Deploy(deploy.Options{Stop: rec.intr.Interrupt.Stop, Uploading: func(host, program string) {
+			rec.stream.Emit(report.Event{Host: host, Note: &report.Note{Level: report.NoteInfo, Text: "uploading " + program}})
 		}})
 	}
 	dialer := rec.p.dialer(r, func(w string) { rec.note(report.NoteWarning, w) }, rec.ask())

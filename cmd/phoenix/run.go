@@ -20,7 +20,7 @@ import (
 // runCmd is `phoenix run`.
 type runCmd struct {
 	DryRun       bool       `help:"Only report what would be changed; the same as check, in the words of a run."`
-	NoRestart    bool       `help:"Restart no container; what needs it stays pending."`
+	NoRestart    bool       `help:"Restart no container; what needs it stays pending. Services are restarted all the same."`
 	AllowDestroy []flagCTID `placeholder:"CTID" help:"Containers that may be destroyed or replaced, without being asked."`
 	AllowReboot  bool       `help:"Reboot the hosts that need it, wait for them, and go on."`
 	AllowWipe    []string   `placeholder:"DISK" help:"Disks, as /dev/disk/by-id/…, whose content may be lost to a new pool."`

@@ -1,0 +1,237 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"phoenix/agentlet/dist"
+	"phoenix/tasks"
+	"phoenix/tasks/gpufacts"
+	cards "phoenix/tasks/kind/gpus"
+	"phoenix/tasks/report"
+	"phoenix/tasks/report/term"
+)
+
+// gpusCmd is `phoenix gpus`.
+type gpusCmd struct {
+	Watch bool          `help:"Show them again and again, until Ctrl-C."`
+	Every time.Duration `default:"2s" placeholder:"DURATION" help:"With --watch: how often; 2s by default."`
+	Reach reach         `embed:""`
+	Out   output        `embed:""`
+}
+
+// Validate is called by kong.
+func (c *gpusCmd) Validate() error {
+	if c.Every < 500*time.Millisecond {
+		return &usageError{fmt.Sprintf("--every %s: is at least 500ms", c.Every)}
+	}
+	if c.Watch && slices.ContainsFunc(c.Out.Output, func(v string) bool { return v != "text" }) {
+		return &usageError{"--watch shows text; leave it out to have the facts once, with -o json"}
+	}
+	return nil
+}
+
+// Run is called by kong.
+func (c *gpusCmd) Run(p *program, g *cli) error {
+	if c.Watch {
+		return c.watch(p, g)
+	}
+	return p.ask(g, question{
+		request: request{command: "gpus", mode: tasks.ModeCheck, reach: &c.Reach, output: c.Out, table: p.gpuTable(c.Out)},
+		kind:    cards.Name, id: cards.Name + ":host", spec: gpuQuestion(),
+	})
+}
+
+// gpuQuestion names the probe of the usual architecture. A host of another one says so,
+// and is asked again by its own name (transport/fleet).
+func gpuQuestion() *cards.Spec {
+	_, hash, err := dist.Probe("amd64")
+	if err != nil {
+		return &cards.Spec{} // this phoenix has none; the answer says what came of that
+	}
+	return &cards.Spec{Probe: hash}
+}
+
+// gpuTable is how GPUs are shown: within the terminal's width where that is where they
+// go, and with every column elsewhere.
+func (p *program) gpuTable(o output) func(io.Writer, report.Report, term.Style) error {
+	columns := 0
+	if p.stdoutTTY && !slices.ContainsFunc(o.Output, func(v string) bool { return strings.HasPrefix(v, "text=") }) {
+		columns = p.columns()
+	}
+	return func(w io.Writer, r report.Report, s term.Style) error { return gpuLines(w, r, s, columns) }
+}
+
+// gpuLines writes the GPUs of all hosts, grouped by host, the processes on each below it.
+// A columns of 0 is no limit.
+func gpuLines(w io.Writer, r report.Report, s term.Style, columns int) error {
+	t := &gpuSheet{style: s, all: gpuTotals{asked: len(r.Hosts)}}
+	for _, h := range r.Hosts {
+		name := s.Clean(h.Name)
+		data, why := dataOf[gpufacts.Host](h)
+		if why != "" {
+			t.troubled(name, why)
+			t.about(name, string(h.Status))
+			continue
+		}
+		t.host(name, &data)
+	}
+	if len(r.Hosts) > 1 {
+		t.about("fleet", t.all.text())
+	}
+	return t.write(w, columns)
+}
+
+// gpuTotals adds up the cards of a host or of the fleet.
+type gpuTotals struct {
+	asked, hosts     int // 0 for those of one host
+	cards, processes int
+	used, total      uint64 // bytes of memory
+	unmeasured       int    // cards whose memory is not known
+	draw, limit      int    // milliwatts
+}
+
+func (t *gpuTotals) add(g *gpufacts.GPU) {
+	t.cards++
+	t.processes += len(g.Processes)
+	if m := g.Memory; m != nil {
+		t.used += m.Used
+		t.total += m.Total
+	} else {
+		t.unmeasured++
+	}
+	if p := g.Power; p != nil && p.Draw != nil && p.Limit != nil {
+		t.draw += *p.Draw
+		t.limit += *p.Limit
+	}
+}
+
+func (t *gpuTotals) join(o gpuTotals) {
+	t.cards += o.cards
+	t.processes += o.processes
+	t.used += o.used
+	t.total += o.total
+	t.unmeasured += o.unmeasured
+	t.draw += o.draw
+	t.limit += o.limit
+}
+
+func (t *gpuTotals) text() string {
+	var parts []string
+	switch {
+	case t.asked > t.hosts:
+		parts = append(parts, fmt.Sprintf("%d of %s", t.hosts, counted(t.asked, "host")))
+	case t.asked > 0:
+		parts = append(parts, counted(t.hosts, "host"))
+	}
+	parts = append(parts, counted(t.cards, "GPU"))
+	if t.total > 0 {
+		memory := usedOf(t.used, t.total) + " used"
+		if t.unmeasured > 0 {
+			memory += fmt.Sprintf(" (%d unknown)", t.unmeasured)
+		}
+		parts = append(parts, memory)
+	}
+	if t.limit > 0 {
+		parts = append(parts, fmt.Sprintf("%d of %d W", watts(t.draw), watts(t.limit)))
+	}
+	if t.total > 0 {
+		parts = append(parts, counted(t.processes, "process"))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// counted is "1 GPU", "2 GPUs", "2 processes".
+func counted(n int, what string) string {
+	switch {
+	case n == 1:
+	case strings.HasSuffix(what, "s"):
+		what += "es"
+	default:
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
+}
+
+// usedOf is "24 MiB of 24.0 GiB".
+func usedOf(used, total uint64) string { return memorySize(used) + " of " + memorySize(total) }
+
+// memorySize is a size that a host told.
+func memorySize(n uint64) string { return inMemory(int64(min(n, 1<<62))) }
+
+func watts(milli int) int { return (milli + 500) / 1000 }
+
+// gpuState is what is wrong with a card, or special; "ok" where nothing is, and "?" where
+// nobody could tell.
+func gpuState(source string, g *gpufacts.GPU) (state string, role term.Role) {
+	switch faults := gpuFaults(g); {
+	case len(faults) > 0:
+		return strings.Join(faults, ", "), term.Bad
+	case source != gpufacts.SourceNVML && source != gpufacts.SourceSMI:
+		return "?", term.Change
+	case g.MIG != nil && g.MIG.Enabled:
+		return "ok, MIG", term.Good
+	}
+	return "ok", term.Good
+}
+
+// gpuFaults are the faults of a card in a word or two each, the worst first.
+func gpuFaults(g *gpufacts.GPU) []string {
+	var faults []string
+	note := func(is bool, text string) {
+		if is {
+			faults = append(faults, text)
+		}
+	}
+	if g.Error != nil {
+		note(true, g.Error.Kind)
+	}
+	if r := g.RowRemapping; r != nil {
+		note(r.Failed, "row remapping failed")
+		note(r.Pending, "row remapping pending")
+	}
+	if r := g.RetiredPages; r != nil {
+		note(r.Pending != nil && *r.Pending, "page retirement pending")
+	}
+	if e := g.ECC; e != nil && e.Volatile != nil && e.Volatile.Uncorrected != nil {
+		note(*e.Volatile.Uncorrected > 0, counted(int(min(*e.Volatile.Uncorrected, 1<<30)), "ECC error"))
+	}
+	note(slices.Contains(g.ThrottleReasons, "hw_thermal_slowdown") || slices.Contains(g.ThrottleReasons, "sw_thermal_slowdown"), "thermal slowdown")
+	note(slices.Contains(g.ThrottleReasons, "hw_power_brake_slowdown"), "power brake")
+	return faults
+}
+
+// gpuOwner is whom a process belongs to: the container or "host", the container inside
+// it, and the process.
+func gpuOwner(s term.Style, h *gpufacts.Host, pid int) (who, inner, process string) {
+	o := h.Owner(pid)
+	if o == nil {
+		return "?", "-", fmt.Sprintf("? (%d)", pid)
+	}
+	who, inner = "host", "-"
+	if o.CTID != 0 {
+		who = container(s, h, o.CTID)
+	}
+	if o.Container != "" {
+		inner = s.Clean(cmp.Or(o.Runtime, "container") + " " + shortID(o.Container))
+	}
+	return who, inner, fmt.Sprintf("%s (%d)", s.Clean(cmp.Or(o.Name, "?")), pid)
+}
+
+// container is a container's number and name.
+func container(s term.Style, h *gpufacts.Host, ctid int) string {
+	return strings.TrimSpace(fmt.Sprintf("%d %s", ctid, s.Clean(h.ContainerName(ctid))))
+}
+
+// shortID is a container's ID as docker shows it.
+func shortID(id string) string { return id[:min(len(id), 12)] }
+
+// shortUUID tells cards apart that one person has: "GPU-5c0a4b3d".
+func shortUUID(uuid string) string {
+	first, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(uuid, "GPU-"), "MIG-"), "-")
+	return uuid[:min(len(uuid), 4)] + first[:min(len(first), 8)]
+}
