@@ -4,18 +4,23 @@ GO    ?= go
 BIN   := bin
 export CGO_ENABLED ?= 1
 export GOFLAGS ?= -trimpath
+# The header of NVIDIA's library calls functions deprecated that older drivers need.
+export CGO_CFLAGS ?= -O2 -Wno-deprecated-declarations
 # The tests lay thousands of trees of small files. Where memory is a file system with
 # room, from which programs can be started, they lie there: a disk takes ten times as
 # long. Set TMPDIR to have them elsewhere.
 TESTTMP = $(or $(TMPDIR),$(shell [ "$$(df -Pk /dev/shm 2>/dev/null | awk 'NR==2{print $$4}')" -gt 4194304 ] 2>/dev/null && \
   f=$$(mktemp -p /dev/shm) && echo "echo /dev/shm" > $$f && chmod 700 $$f && $$f; rm -f $$f),/tmp)
 
-.PHONY: all build helpers demo test unit e2e check bench fuzz prerequisites clean
+.PHONY: all build helpers demo test test-gpu unit e2e e2e-lxc check bench fuzz prerequisites clean
 
 all: build
 
-## helpers: build the static helpers for both architectures and pack them for embedding
+## helpers: build the static helpers for both architectures, and the GPU probe where there is
+## a C compiler for it, and pack them for embedding
 helpers:
+	@command -v "$${CC:-gcc}" >/dev/null || { [ "$$(id -u)" -eq 0 ] && command -v apt-get >/dev/null && \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends gcc libc6-dev >/dev/null; } || true
 	$(GO) run ./agentlet/dist/pack
 
 ## build: bin/phoenix with the helpers inside
@@ -37,6 +42,14 @@ test: prerequisites build
 ## unit: all but the end-to-end tests; needs neither root nor sshd
 unit: helpers
 	TMPDIR=$(TESTTMP) $(GO) test -race ./agentlet/... ./cmd/... ./inventory/... ./schemas/... ./tasks/... ./transport/...
+
+## e2e-lxc: real containers on Debian's LXC, with features inside; part of test
+e2e-lxc: prerequisites build
+	TMPDIR=$(TESTTMP) $(GO) test -timeout 20m -count=1 -v ./e2e -run 'TestReal(Containers|Features)'
+
+## test-gpu: where there is an NVIDIA card, the GPU probe against nvidia-smi, fact by fact
+test-gpu: helpers
+	$(GO) run ./e2e/gpucompare
 
 ## check: format, vet, staticcheck, known vulnerabilities where the database is reachable
 check: helpers

@@ -46,6 +46,8 @@ func checkArrows(t *testing.T, fset *token.FileSet, all []source) {
 			switch {
 			case ours && target != top && !slices.Contains(may, target) && !s.test():
 				t.Errorf("%s: %s must not import %s", fset.Position(imp.Pos()), top, path)
+			case strings.HasPrefix(path, "github.com/NVIDIA/") && !strings.HasPrefix(s.path, "cmd/agentlet-nvml/"):
+				t.Errorf("%s: only the GPU probe is linked with %s: it needs cgo, and the helper and phoenix are static", fset.Position(imp.Pos()), path)
 			case !ours && top == "tasks" && !s.test() && strings.Contains(path, "."):
 				t.Errorf("%s: tasks may use the standard library only, not %s", fset.Position(imp.Pos()), path)
 			}
@@ -60,6 +62,7 @@ func TestHelperDependencies(t *testing.T) {
 		"net/http":                  "5 MB of code that nothing in the helper needs",
 		"text/template":             "brings reflection over methods, which keeps dead code alive",
 		"html/template":             "see text/template",
+		"encoding/xml":              "reads nvidia-smi at the workstation (package smixml), and nothing else",
 		"C":                         "a static helper has no cgo",
 		"testing":                   "test support must not be linked into the product",
 		module + "/tasks/sim":       "the simulated machine must not be linked into the helper",

@@ -10,7 +10,7 @@ import (
 	"phoenix/e2e/realhost"
 )
 
-// hierarchies are the examples of containers that are made of each other, and what
+// hierarchies are the examples of containers with all that is inside them, and what
 // `pct list` says of them in the end: CTID, state and name.
 func hierarchies() map[string]string {
 	return map[string]string{
@@ -34,7 +34,21 @@ func hierarchies() map[string]string {
 955 running ollama
 956 running openWebUI
 957 running llamacpp`,
+		"docker-host": `920 running docker-apps
+921 running docker-build`,
+		"gpu-inference": `900 stopped gpu-base
+901 running vllm
+902 running ollama
+903 running webui`,
 	}
+}
+
+// consents are the flags of run that an example needs: a new driver, a reboot.
+func consents(name string) []string {
+	if name == "gpu-inference" {
+		return []string{"--allow-reboot"}
+	}
+	return nil
 }
 
 func TestContainersOfTheExamplesOnTheLab(t *testing.T) {
@@ -42,7 +56,7 @@ func TestContainersOfTheExamplesOnTheLab(t *testing.T) {
 		for _, release := range []string{"8.4", "9.1"} {
 			t.Run(name+" on Proxmox VE "+release, func(t *testing.T) {
 				t.Parallel()
-				comesUpOnTheLab(t, name, release)
+				comesUpOnTheLab(t, name, release, consents(name)...)
 			})
 		}
 	}
@@ -86,23 +100,25 @@ func TestContainersOfTheExamplesOnServers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, 1, realhost.Options{GPUs: 2})
+			r.env = exampleSecrets()
 			r.inventory(t, "")
+			r.write(t, "hypervisor.json", `{"version": 1}`)
 			r.write(t, "lxc.json", `{"version": 1}`)
-			do := func(verb string) outcome {
-				return r.phoenix(t, verb, "-i", "hosts.yaml", "-i", labOf(t, name), "-o", "json")
+			do := func(verb string, flags ...string) outcome {
+				return r.phoenix(t, slices.Concat([]string{verb, "-i", "hosts.yaml", "-i", labOf(t, name), "-o", "json"}, flags)...)
 			}
 			before := r.digests(t)
 			do("check").want(t, 2)
 			if after := r.digests(t); !slices.Equal(before, after) {
 				t.Fatalf("a check of a fresh host wrote on it:\n%s", diff(before, after))
 			}
-			do("run").want(t, 0)
+			do("run", consents(name)...).want(t, 0)
 			if got := r.containers(t); got != want {
 				t.Errorf("the containers are\n%s\nwant\n%s", got, want)
 			}
 			made := withoutRecords(r.digests(t))
 			do("check").want(t, 0).wantChanges(t)
-			do("run").want(t, 0).wantChanges(t)
+			do("run", consents(name)...).want(t, 0).wantChanges(t)
 			if after := withoutRecords(r.digests(t)); !slices.Equal(made, after) {
 				t.Errorf("a second run wrote on the host:\n%s", diff(made, after))
 			}

@@ -76,6 +76,8 @@ exec phoenix check -q --tags lxc -o json
 		"container.pct_options container.rootfs container.network_config container.firewall container.mount_points container.volumes container.devices container.gpu_assignment " +
 		"container.snapshot_before_change container.rollback_on_failure container.enable_lifecycle_snapshots container.snapshot_retention container.remove_failed " +
 		"container.health_checks device.group " +
+		"container.features container.packages container.files container.application_script container.portainer_role container.base_setup container.docker " +
+		"container.nvidia container.trusted_ca container.portainer container.python_service container.vllm container.ollama " +
 		"interface.name mount_point.container_path mount_point.create volume.container_path volume.storage device.path " +
 		"id_range.type id_range.container_id id_range.host_id id_range.count "
 	for key := range effects {

@@ -91,6 +91,9 @@ func stubs() map[string]string {
 		"features/scrub/feature.json":    `{"description": "x", "check": "check.sh", "apply": "apply.sh"}`,
 		"features/scrub/check.sh":        "true",
 		"features/scrub/apply.sh":        "true",
+		"features/cron_job/feature.json": `{"description": "x", "check": "check", "apply": "apply"}`,
+		"features/cron_job/check":        "true",
+		"features/cron_job/apply":        "true",
 	}
 }
 

@@ -16,11 +16,12 @@ type example struct{ *rig }
 
 const exampleDir = repositoryRoot + "/examples/hypervisor"
 
-// exampleSecrets are the variables that the example takes its secrets from.
+// exampleSecrets are the variables that the examples take their secrets from.
 func exampleSecrets() []string {
 	return []string{
 		"PHOENIX_ANN_HASH=$6$abcdefgh$xpV82S4i7/uMCDZySmlNtDyee9vMMkuHCrboRZ/xnqSyY2a1FnGdCPLqeZ8XQg9/6L.3ZQPKrmq//dK40taUf.",
 		"PHOENIX_ANN_SHARE=share of ann", "PHOENIX_NAS_PASSWORD=nas of lab", "PHOENIX_MONITOR_TOKEN=token of lab",
+		"PHOENIX_PORTAINER_ADMIN=portainer of lab", "PHOENIX_PORTAINER_AGENTS=agents of lab", "PHOENIX_VLLM_KEY=vllm of lab", "PHOENIX_WEBUI_KEY=webui of lab",
 	}
 }
 

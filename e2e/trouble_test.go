@@ -206,7 +206,7 @@ func TestOneOperatorAtATime(t *testing.T) {
 			t.Fatal(err)
 		}
 		left := slices.DeleteFunc(strings.Fields(string(out)), func(p string) bool {
-			return strings.HasPrefix(p, "/etc/phoenix-") // the test's own
+			return strings.HasPrefix(p, "/etc/phoenix-") || p == "/var/cache/phoenix-e2e" // the tests' own
 		})
 		if len(left) > 0 {
 			t.Errorf("clean left %v", left)

@@ -63,7 +63,7 @@ func TestVerbsOnRealServers(t *testing.T) {
 		got := r.phoenix(t, "facts", "-o", "json").want(t, 0).report(t)
 		for _, h := range got.Hosts {
 			var data map[string]any
-			if len(h.Steps) != 1 || json.Unmarshal(h.Steps[0].Data, &data) != nil || len(data) < 5 {
+			if len(h.Steps) != 2 || json.Unmarshal(h.Steps[0].Data, &data) != nil || len(data) < 5 {
 				t.Fatalf("%s: %+v", h.Name, h.Steps)
 			}
 			if !strings.Contains(string(h.Steps[0].Data), h.Name) {

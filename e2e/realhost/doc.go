@@ -6,6 +6,11 @@
 // With Options.Wire each host has a network of its own as well, so that a change of it
 // really cuts the connection; the machine's own network is not touched.
 //
+// With Options.Template a host runs real containers as well, by Debian's LXC: those of
+// e2e/pctlxc. They have the machine's kernel, memory for a disk, and a way out through
+// a process of slirp4netns. What no namespace takes away, the control groups, a process
+// does that outlives the test.
+//
 // It needs root, overlayfs and sshd, and says so when one is missing. Everything
 // it mounts lives in the namespaces of the servers and goes with them, even when
 // the test is killed. Start reading at Start.

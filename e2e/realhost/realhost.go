@@ -33,6 +33,10 @@ type Options struct {
 	Wire bool
 	// GPUs is the number of NVIDIA devices on each host.
 	GPUs int
+	// Template is an archive of a root file system for real containers, which each host
+	// then can run; it stands there as debian-12-standard. This goes with Wire: their
+	// network is behind the host's (see Bridge), and reaches what the machine reaches.
+	Template string
 }
 
 // Fleet is a set of running servers.
@@ -58,7 +62,9 @@ type Host struct {
 	dir     string
 	cmd     *exec.Cmd
 	ended   chan struct{} // closed when cmd has ended
-	server  int           // process ID of sshd, the first process of the host's PID namespace
+	group   *controlGroup // and outward, the process that is its way out, with containers
+	outward *exec.Cmd
+	server  int // process ID of sshd, the first process of the host's PID namespace
 }
 
 // Start starts the servers and waits until each accepts connections. The error
@@ -80,6 +86,9 @@ func Start(ctx context.Context, o Options) (*Fleet, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Template != "" {
+		o.Wire = true
+	}
 	if o.Wire {
 		if f.wire, err = newWire(ctx); err != nil {
 			return nil, err
@@ -92,11 +101,11 @@ func Start(ctx context.Context, o Options) (*Fleet, error) {
 			h.Address = fmt.Sprintf("%s.%d", wireNet, i+2)
 		}
 		h.dir = filepath.Join(o.Dir, h.Name)
+		f.Hosts = append(f.Hosts, h)
 		if err := h.start(ctx, f, o); err != nil {
 			f.Stop()
 			return nil, err
 		}
-		f.Hosts = append(f.Hosts, h)
 	}
 	for _, h := range f.Hosts {
 		dial := h.dial
@@ -123,12 +132,17 @@ func (f *Fleet) Stop() {
 
 // Kill ends the server and every session on it, as a power cut would.
 func (h *Host) Kill() {
-	if h.ended == nil {
-		return
+	if h.ended != nil {
+		// The end of the first process of a PID namespace is the end of all in it.
+		_ = h.cmd.Process.Kill()
+		<-h.ended
 	}
-	// The end of the first process of a PID namespace is the end of all in it.
-	_ = h.cmd.Process.Kill()
-	<-h.ended
+	if h.outward != nil && h.outward.Process != nil {
+		_ = h.outward.Process.Kill()
+		_ = h.outward.Wait()
+	}
+	_ = h.group.remove() // what is left of it stands in the way of nobody
+	h.outward, h.group = nil, nil
 }
 
 // Path is where a path of the host is seen from outside.
@@ -149,7 +163,7 @@ func (h *Host) logFile() string { return filepath.Join(h.dir, "sshd.log") }
 
 // Exec runs a program inside the host's root file system, beside the server.
 func (h *Host) Exec(ctx context.Context, argv ...string) ([]byte, error) {
-	args := append([]string{"--target", fmt.Sprint(h.server), "--mount", "--uts", "--net", "--pid", "--root", "--wd=/", "--"}, argv...)
+	args := append([]string{"--target", fmt.Sprint(h.server), "--mount", "--uts", "--net", "--pid", "--cgroup", "--root", "--wd=/", "--"}, argv...)
 	out, err := exec.CommandContext(ctx, "nsenter", args...).CombinedOutput()
 	if err != nil {
 		return out, fmt.Errorf("run %s on %s: %w: %s", strings.Join(argv, " "), h.Name, err, out)
@@ -205,12 +219,17 @@ if [ -n "$simulator" ]; then
 fi
 if [ -n "$WIRE" ]; then mount -t proc proc proc; mount -t sysfs sysfs sys; fi
 shift 3
-for program in "$@"; do cp "$program" usr/local/sbin/; done
+for program in "$@"; do cp --remove-destination "$program" usr/local/sbin/; done
+if [ -n "$TEMPLATE" ]; then
+` + layContainers + `fi
 if [ -f "$dir/prepare" ]; then NODE=$node chroot . /bin/sh -eu < "$dir/prepare"; fi
+if [ -n "$TEMPLATE" ]; then
+` + becomeServer + `fi
 exec chroot . /usr/sbin/sshd -D -e -f /etc/phoenix-e2e/sshd_config
 `
 
-func (h *Host) start(ctx context.Context, f *Fleet, o Options) error {
+// configure writes the server's key and configuration, and what prepares its host.
+func (h *Host) configure(o Options) error {
 	if err := os.MkdirAll(filepath.Join(h.dir, "root"), 0o755); err != nil {
 		return err
 	}
@@ -244,10 +263,15 @@ LogLevel INFO
 	if err := os.WriteFile(filepath.Join(h.dir, "sshd_config"), []byte(config), 0o600); err != nil {
 		return err
 	}
-	if o.Prepare != "" {
-		if err := os.WriteFile(filepath.Join(h.dir, "prepare"), []byte(o.Prepare), 0o600); err != nil {
-			return err
-		}
+	if o.Prepare == "" {
+		return nil
+	}
+	return os.WriteFile(filepath.Join(h.dir, "prepare"), []byte(o.Prepare), 0o600)
+}
+
+func (h *Host) start(ctx context.Context, f *Fleet, o Options) error {
+	if err := h.configure(o); err != nil {
+		return err
 	}
 	log, err := os.Create(h.logFile())
 	if err != nil {
@@ -259,10 +283,20 @@ LogLevel INFO
 	if o.Wire {
 		args, onWire = append([]string{"--net"}, args...), "yes"
 	}
+	if o.Template != "" {
+		args = append([]string{"--cgroup"}, args...)
+	}
 	h.cmd = exec.CommandContext(ctx, "unshare", append(args, o.Programs...)...)
-	h.cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "WIRE=" + onWire, fmt.Sprint("GPUS=", o.GPUs)}
+	h.cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "WIRE=" + onWire, fmt.Sprint("GPUS=", o.GPUs),
+		"TEMPLATE=" + o.Template, "LXC=" + lxcFolder, "ADDRESS=" + h.Address}
 	h.cmd.Stdout, h.cmd.Stderr = log, log
 	h.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if o.Template != "" {
+		if h.group, err = newControlGroup(); err != nil {
+			return fmt.Errorf("start host %s: %w", h.Name, err)
+		}
+		h.cmd.SysProcAttr.UseCgroupFD, h.cmd.SysProcAttr.CgroupFD = true, int(h.group.opened.Fd())
+	}
 	if err := h.cmd.Start(); err != nil {
 		return fmt.Errorf("start host %s: %w", h.Name, err)
 	}
@@ -272,7 +306,12 @@ LogLevel INFO
 		_ = h.cmd.Wait() // how it ended is in its log
 	}()
 	if f.wire != nil {
-		return f.wire.plug(ctx, h)
+		if err := f.wire.plug(ctx, h); err != nil {
+			return err
+		}
+	}
+	if o.Template != "" {
+		return h.connect(ctx)
 	}
 	return nil
 }
