@@ -1,6 +1,9 @@
 package daemon
 
 import (
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -84,6 +87,31 @@ func TestInside_isWhereAServerIsAskedFromItsOwnMachine(t *testing.T) {
 	for host, want := range map[string]string{"": "127.0.0.1:80", "0.0.0.0": "127.0.0.1:80", "::": "[::1]:80", "10.0.0.5": "10.0.0.5:80", "fd00::5": "[fd00::5]:80"} {
 		if got := Inside(host, 80); got != want {
 			t.Errorf("%q: got %s, want %s", host, got, want)
+		}
+	}
+}
+
+// TestSystemdReadsTheUnit hands a unit to the program that owns the format.
+func TestSystemdReadsTheUnit(t *testing.T) {
+	verify := func(text string) (string, error) {
+		at := filepath.Join(t.TempDir(), "phoenix-verify.service")
+		if err := os.WriteFile(at, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := exec.CommandContext(t.Context(), "systemd-analyze", "verify", at).CombinedOutput()
+		return string(out), err
+	}
+	for _, user := range []string{"", "root", "daemon"} {
+		s := &Service{
+			Name: "web", Description: "50% web", User: user, WorkingDirectory: "/srv/a b%", Groups: []string{"video"}, StateDirectory: "web",
+			Command:     []string{"/bin/sh", "two words", `a "b" \c`, "100%", "$HOME", "", ";"},
+			Environment: map[string]string{"B": `x "y" $z %h \n`},
+		}
+		if out, err := verify(s.unit()); err != nil || strings.Contains(out, "phoenix-verify") {
+			t.Errorf("systemd-analyze verify (apt-get install systemd): %v\n%s\n%s", err, out, s.unit())
+		}
+		if out, err := verify(strings.Replace(s.unit(), "Restart=on-failure", "Restart=sometimes", 1)); err == nil && !strings.Contains(out, "phoenix-verify") {
+			t.Errorf("a fault is not told: %s", out)
 		}
 	}
 }
