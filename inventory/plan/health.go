@@ -2,10 +2,10 @@ package plan
 
 import (
 	"fmt"
-	"strconv"
 
 	"phoenix/inventory"
 	"phoenix/tasks"
+	"phoenix/tasks/guest"
 	"phoenix/tasks/kind/health"
 	"phoenix/tasks/kind/lxc"
 )
@@ -49,10 +49,6 @@ func ContainerHealth(c *inventory.Container, need string) ([]tasks.Step, error) 
 	return out, nil
 }
 
-// guestPath is where programs are looked for inside a container; lxc-attach hands over
-// nothing of the host's environment.
-const guestPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
 // askedOf is a question about a container, and the ID of its step. A command is run in the
 // container. What goes over the network is asked from the host, as users ask it.
 func askedOf(ctid int, spec health.Spec) (health.Spec, string) {
@@ -64,6 +60,6 @@ func askedOf(ctid int, spec health.Spec) (health.Spec, string) {
 	if argv == nil {
 		argv = []string{"/bin/sh", "-c", spec.Command.Script}
 	}
-	spec.Command = health.Command{Argv: append([]string{"lxc-attach", "-n", strconv.Itoa(ctid), "--clear-env", "--set-var", guestPath, "--"}, argv...)}
+	spec.Command = health.Command{Argv: append(guest.Attach(ctid), argv...)}
 	return spec, id
 }
