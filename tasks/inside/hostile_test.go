@@ -370,3 +370,37 @@ func FuzzFrames(f *testing.F) {
 		}
 	})
 }
+
+// TestALineIsSaidBeforeTheProgramEnds has a container, and then the helper in one, go on
+// only once its line was said.
+func TestALineIsSaidBeforeTheProgramEnds(t *testing.T) {
+	said := make(chan struct{})
+	ctx := tasks.WithScope(t.Context(), tasks.Scope{Log: func(tasks.Log) { close(said) }})
+	h := &hostile{guest: func(from io.Reader, to io.Writer, nonce string) {
+		_ = Serve(t.Context(), waits{said: said}, from, to, nonce)
+	}}
+	c, err := h.entered(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := c.Run(ctx, tasks.Cmd{Argv: []string{"x"}}); err != nil || string(out.Stdout) != "line\n" {
+		t.Errorf("%+v, %v", out, err)
+	}
+	_ = c.talk.End()
+}
+
+// waits is a host whose programs print a line and end when somebody has it.
+type waits struct {
+	tasks.Host
+	said chan struct{}
+}
+
+func (w waits) Run(ctx context.Context, _ tasks.Cmd) (tasks.Output, error) {
+	tasks.ScopeOf(ctx).Log(tasks.Log{Stream: "stdout", Text: "line"})
+	select {
+	case <-w.said:
+		return tasks.Output{Stdout: []byte("line\n")}, nil
+	case <-ctx.Done():
+		return tasks.Output{}, ctx.Err()
+	}
+}

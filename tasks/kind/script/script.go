@@ -82,7 +82,11 @@ func (t *task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 	case err == nil && out.Code == differs:
 		return tasks.Diff{{Path: "check", From: "differs", To: "as wanted", Effect: tasks.EffectLive, Note: note(out.Stdout)}}, nil
 	}
-	return nil, fmt.Errorf("check by the script of %s: %w", t.spec.Name, tasks.Failed(c, out, err))
+	failed := fmt.Errorf("check by the script of %s: %w", t.spec.Name, tasks.Failed(c, out, err))
+	if err == nil {
+		failed = fmt.Errorf("%w (a check ends with 0 where all is as wanted, and with 1 where there is something to do)", failed)
+	}
+	return nil, failed
 }
 
 // maxNote is how many lines of a script's output are shown.
