@@ -30,12 +30,13 @@ type outbox struct {
 
 	mu      sync.Mutex
 	wake    *sync.Cond
-	queue   []byte        // frames
-	passed  []wire.Passed // behind the queue, not yet a frame
-	held    int           // about what passed will take, in bytes
-	start   *tasks.Event  // behind both, of a step that has not said more yet
-	due     bool          // all of it is to be written now
-	timed   bool          // a timer will make it due
+	queue   []byte         // frames
+	passed  []wire.Passed  // behind the queue, not yet a frame
+	held    int            // about what passed will take, in bytes
+	start   *tasks.Event   // behind both, of a step that has not said more yet
+	samples []*tasks.Event // behind all of it, the latest of each step
+	due     bool           // all of it is to be written now
+	timed   bool           // a timer will make it due
 	dropped int
 	closed  bool
 	broken  bool // the channel is gone; all is dropped
@@ -56,6 +57,7 @@ func (o *outbox) loop() {
 			o.wake.Wait()
 		}
 		o.settle()
+		o.tellSamples("")
 		batch := o.queue
 		o.queue, o.due = nil, false
 		o.mu.Unlock()
@@ -64,7 +66,7 @@ func (o *outbox) loop() {
 		}
 		if _, err := o.w.Write(batch); err != nil {
 			o.mu.Lock()
-			o.broken, o.queue, o.passed, o.held, o.start = true, nil, nil, 0, nil
+			o.broken, o.queue, o.passed, o.held, o.start, o.samples = true, nil, nil, 0, nil, nil
 			o.mu.Unlock()
 		}
 	}
@@ -111,7 +113,9 @@ func (o *outbox) flush() {
 	}
 }
 
-func (o *outbox) waiting() bool { return len(o.queue) > 0 || len(o.passed) > 0 || o.start != nil }
+func (o *outbox) waiting() bool {
+	return len(o.queue)+len(o.passed)+len(o.samples) > 0 || o.start != nil
+}
 
 // send queues a message. A line of log is left out while too much is waiting; the
 // next message that fits is preceded by a line that says how many were.
@@ -120,6 +124,14 @@ func (o *outbox) send(m wire.Message) {
 	defer o.mu.Unlock()
 	if o.broken || o.closed {
 		return
+	}
+	if e := m.Event; e != nil && e.Sample != nil {
+		o.keep(e)
+		o.soon()
+		return
+	}
+	if e := m.Event; e != nil && e.Result != nil {
+		o.tellSamples(e.Step) // nothing is said of a step behind its result
 	}
 	if e := m.Event; e != nil && o.dropped == 0 && o.hold(*e) {
 		o.soon()
@@ -160,6 +172,32 @@ func (o *outbox) hold(e tasks.Event) bool {
 		o.settle()
 	}
 	return true
+}
+
+// keep holds a sample until the channel takes it, in place of an earlier one of the step:
+// of what only shows how things stand, the latest is all that a slow reader wants.
+func (o *outbox) keep(e *tasks.Event) {
+	for i := range o.samples {
+		if o.samples[i].Step == e.Step {
+			o.samples[i] = e
+			return
+		}
+	}
+	o.samples = append(o.samples, e)
+}
+
+// tellSamples queues the sample of a step, or all that are held.
+func (o *outbox) tellSamples(step string) {
+	for i := 0; i < len(o.samples); i++ {
+		e := o.samples[i]
+		if step != "" && e.Step != step {
+			continue
+		}
+		o.settle() // the step has begun before it found something out
+		o.push(encode(wire.Message{Event: e}))
+		o.samples = append(o.samples[:i], o.samples[i+1:]...)
+		i--
+	}
 }
 
 // settle makes frames of what is held.
@@ -210,6 +248,7 @@ func (o *outbox) beat(h wire.Heartbeat) {
 func (o *outbox) close(limit time.Duration) {
 	o.mu.Lock()
 	o.settle()
+	o.tellSamples("")
 	o.closed = true
 	o.wake.Signal()
 	o.mu.Unlock()

@@ -24,7 +24,7 @@ func unsendable(m wire.Message, why error) wire.Message {
 		return wire.Message{Journal: &j}
 	case m.Event != nil:
 		e := *m.Event
-		e.Started, e.Log = nil, logLine(fmt.Sprintf("an event could not be sent: %v", why))
+		e.Started, e.Sample, e.Log = nil, nil, logLine(fmt.Sprintf("an event could not be sent: %v", why))
 		return wire.Message{Event: &e}
 	}
 	return wire.Message{Done: &wire.Done{Error: why.Error()}}

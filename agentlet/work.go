@@ -101,7 +101,8 @@ func (w *work) run(ctx context.Context, outputDir string) wire.Done {
 	return wire.Done{}
 }
 
-// emit records an event and sends it. The runner calls it one at a time.
+// emit records an event, unless it is a sample, and sends it. The runner calls it one at
+// a time.
 func (w *work) emit(e tasks.Event) {
 	w.mark(e)
 	e = cut(w.redact.Event(e)) // in this order: half a value must not escape the redactor
@@ -112,7 +113,7 @@ func (w *work) emit(e tasks.Event) {
 // record writes an event to the journal. That it could not is said once, before the
 // event itself is sent, because a step's result ends what is said of the step.
 func (w *work) record(e tasks.Event) {
-	if w.journal == nil {
+	if w.journal == nil || e.Sample != nil {
 		return
 	}
 	w.journal.write(e)
@@ -192,10 +193,16 @@ func (w *work) confirm(runID string) bool {
 // more to say than fits into a message must not end the session.
 const maxText = 64 << 10
 
+// maxData is the most that a step can have found out, in bytes.
+const maxData = 4 << 20
+
 // cut bounds what one event can hold.
 func cut(e tasks.Event) tasks.Event {
 	if e.Log != nil && len(e.Log.Text) > 8<<10 {
 		e.Log = &tasks.Log{Stream: e.Log.Stream, Text: shorten(e.Log.Text, 8<<10)}
+	}
+	if len(e.Sample) > maxData {
+		e.Sample, e.Log = nil, logLine(fmt.Sprintf("a sample of %d bytes is more than fits into a message", len(e.Sample)))
 	}
 	if e.Result == nil {
 		return e
@@ -204,7 +211,7 @@ func cut(e tasks.Event) tasks.Event {
 	res.Why = shorten(res.Why, maxText)
 	res.Warnings = cutTexts(res.Warnings)
 	res.Changes, res.Remaining = cutDiff(res.Changes), cutDiff(res.Remaining)
-	if len(res.Data) > 4<<20 {
+	if len(res.Data) > maxData {
 		res.Data = nil
 		res.Why = shorten(res.Why+" (the data found are more than fits into a message and were left out)", maxText)
 	}

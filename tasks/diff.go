@@ -68,6 +68,18 @@ func (d Diff) cannot() string {
 	return ""
 }
 
+// byHand is why people have to come first; empty where nothing tells.
+func (d Diff) byHand() string {
+	for _, c := range d {
+		for _, l := range Lines(c.Note) {
+			if strings.HasPrefix(l, NoteByHand) {
+				return strings.TrimSpace(l)
+			}
+		}
+	}
+	return ""
+}
+
 // Held tells whether a run that agrees to nothing would leave the change as it is.
 func (c Change) Held() bool {
 	for _, l := range Lines(c.Note) {

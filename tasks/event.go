@@ -71,7 +71,7 @@ func (r Result) EndedWell() bool {
 	return r.Cause == CausePending
 }
 
-// Event is one thing that happened on one machine. Exactly one of Started, Log,
+// Event is one thing that happened on one machine. Exactly one of Started, Log, Sample,
 // Confirm, Reboot and Result is set.
 type Event struct {
 	// Time is the machine's own clock.
@@ -82,6 +82,10 @@ type Event struct {
 	Started *Started `json:"started,omitempty"`
 	// Log is a line that a program printed or a task says.
 	Log *Log `json:"log,omitempty"`
+	// Sample is what a step that goes on has found out, in the form of a result's Data. It
+	// is for whoever looks on: no record keeps it, and one that is not taken in time gives
+	// way to the next.
+	Sample json.RawMessage `json:"sample,omitempty"`
 	// Confirm asks for a new connection; see package guard.
 	Confirm *Confirm `json:"confirm,omitempty"`
 	// Reboot says that the machine goes down now, as the operator agreed to.
@@ -128,13 +132,13 @@ type Log struct {
 // Validate refuses an event that is not exactly one thing.
 func (e Event) Validate() error {
 	set := 0
-	for _, is := range []bool{e.Started != nil, e.Log != nil, e.Confirm != nil, e.Reboot != nil, e.Result != nil} {
+	for _, is := range []bool{e.Started != nil, e.Log != nil, len(e.Sample) > 0, e.Confirm != nil, e.Reboot != nil, e.Result != nil} {
 		if is {
 			set++
 		}
 	}
 	if set != 1 {
-		return fmt.Errorf("validate event of step %q: %d of started, log, confirm, reboot, result are set, want 1", e.Step, set)
+		return fmt.Errorf("validate event of step %q: %d of started, log, sample, confirm, reboot, result are set, want 1", e.Step, set)
 	}
 	if e.Step == "" {
 		return fmt.Errorf("validate event: no step")
@@ -183,6 +187,10 @@ type Scope struct {
 	Reboot func(Reboot)
 	// Data receives what the step was asked to find out; nil drops it.
 	Data func(json.RawMessage)
+	// Sample receives what a step that goes on has found out so far; nil drops it.
+	Sample func(json.RawMessage)
+	// Stop, when closed, asks a step that would go on by itself to come to its end.
+	Stop <-chan struct{}
 }
 
 type scopeKey struct{}
@@ -218,13 +226,18 @@ func Warnf(ctx context.Context, format string, args ...any) {
 }
 
 // SetData hands over what the step was asked to find out.
-func SetData(ctx context.Context, v any) error {
+func SetData(ctx context.Context, v any) error { return hand(ScopeOf(ctx).Data, v) }
+
+// AddSample hands over what the step has found out so far. It goes on.
+func AddSample(ctx context.Context, v any) error { return hand(ScopeOf(ctx).Sample, v) }
+
+func hand(to func(json.RawMessage), v any) error {
 	raw, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("encode result: %w", err)
 	}
-	if set := ScopeOf(ctx).Data; set != nil {
-		set(raw)
+	if to != nil {
+		to(raw)
 	}
 	return nil
 }

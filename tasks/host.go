@@ -156,6 +156,21 @@ func (r readOnly) Write(_ context.Context, e Edit) error {
 	return fmt.Errorf("%s %s: %w", e.Verb, e.Path, ErrReadOnly)
 }
 
+// TalkReadOnly starts a program that changes nothing, to talk with it during a Check.
+func TalkReadOnly(h Host, argv []string) (Talk, error) {
+	switch view := h.(type) {
+	case readOnly:
+		h = view.Host
+	case *tables:
+		h = view.Host
+	}
+	talker, ok := h.(Talker)
+	if !ok {
+		return Talk{}, errors.New("talk with " + argv[0] + ": there is no way to do that here")
+	}
+	return talker.Talk(Cmd{Argv: argv, ReadOnly: true})
+}
+
 // Name is the program's name, for messages.
 func (c Cmd) Name() string {
 	if len(c.Argv) == 0 {

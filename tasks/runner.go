@@ -141,6 +141,8 @@ func (r *Runner) converge(ctx context.Context, job Job, s Step, changes func()) 
 		Confirm: func(c Confirm) { r.emit(Event{Step: s.ID, Confirm: &c}) },
 		Reboot:  func(b Reboot) { r.emit(Event{Step: s.ID, Reboot: &b}) },
 		Data:    func(raw json.RawMessage) { data = raw },
+		Sample:  func(raw json.RawMessage) { quiet.heard(); r.emit(Event{Step: s.ID, Sample: raw}) },
+		Stop:    r.Stop,
 		Warn: func(text string) {
 			if !slices.Contains(warnings, text) {
 				warnings = append(warnings, text)
@@ -300,6 +302,8 @@ func verdict(before, after Diff, applyErr error) Result {
 		res.Cause, res.Why = CausePending, "written, and waits for a restart"
 		if len(after.With(EffectReboot)) > 0 {
 			res.Why = "it waits for a reboot"
+		} else if why := after.byHand(); why != "" {
+			res.Why = why
 		}
 		if len(res.Changes) == 0 {
 			res.Status = StatusSkipped

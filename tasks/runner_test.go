@@ -62,6 +62,8 @@ func (f *fake) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 		return tasks.Diff{{Path: "a", To: "1"}, {Path: "gpu", To: "0", Note: "x\n" + tasks.NoteCannot + "there is no card"}}, nil
 	case f.Do == "pending" && f.state.made["pending half"]:
 		return tasks.Diff{{Path: "b", To: "2", Effect: tasks.EffectPending}}, nil
+	case f.Do == "busy":
+		return tasks.Diff{{Path: "b", To: "2", Effect: tasks.EffectPending, Note: tasks.NoteByHand + " while it is used"}}, nil
 	case f.Do == "held":
 		return tasks.Diff{{Path: "a", From: "1", Note: (&tasks.RefusedError{What: "taking a away"}).Note()}}, nil
 	case f.Do == "needs a reboot" && f.state.made[f.Do+" half"]:
@@ -80,7 +82,7 @@ func (f *fake) Apply(ctx context.Context, _ tasks.Host, _ tasks.Diff) error {
 	switch f.Do {
 	case "fails":
 		return &tasks.CommandError{Argv: []string{"pct", "set"}, Code: 255, Stderr: "no"}
-	case "lies":
+	case "lies", "busy":
 		return nil
 	case "rolled back":
 		f.state.made["rolled back half"] = true
@@ -165,6 +167,8 @@ func TestRunner_outcomes(t *testing.T) {
 		{"a failed apply", "fails", tasks.ModeRun, tasks.Result{Status: tasks.StatusFailed, Why: "run pct set: exit status 255: no", Remaining: tasks.Diff{a, b}}},
 		{"an apply that claims success", "lies", tasks.ModeRun, tasks.Result{Status: tasks.StatusFailed, Cause: tasks.CauseNotApplied, Why: "a still differs after applying", Remaining: tasks.Diff{a, b}}},
 		{"written and waiting", "pending", tasks.ModeRun, tasks.Result{Status: tasks.StatusChanged, Cause: tasks.CausePending, Why: "written, and waits for a restart", Changes: tasks.Diff{a, b}, Remaining: tasks.Diff{waiting}}},
+		{"nothing is written while it is used", "busy", tasks.ModeRun, tasks.Result{Status: tasks.StatusSkipped, Cause: tasks.CausePending, Why: "a run does not mend it while it is used",
+			Remaining: tasks.Diff{{Path: "b", To: "2", Effect: tasks.EffectPending, Note: tasks.NoteByHand + " while it is used"}}}},
 		{"refused after the rest was made", "refused", tasks.ModeRun, tasks.Result{Status: tasks.StatusSkipped, Cause: tasks.CauseRefused, Why: "destroying container 900 is refused without --allow-destroy 900", Changes: tasks.Diff{a}, Remaining: tasks.Diff{b}, Allow: destroy}},
 		{"a reboot that was not agreed to waits", "reboot", tasks.ModeRun, tasks.Result{Status: tasks.StatusSkipped, Cause: tasks.CausePending, Why: "it waits for a reboot", Remaining: tasks.Diff{down}, Allow: reboot}},
 		{"a reboot that no consent allows is refused", "no reboot", tasks.ModeRun, tasks.Result{Status: tasks.StatusSkipped, Cause: tasks.CauseRefused, Why: "rebooting is refused: no module", Remaining: tasks.Diff{down}}},

@@ -66,3 +66,14 @@ func TestASessionIsReadNoFurtherThanItsLimit(t *testing.T) {
 	}
 	t.Error("it is read without a limit")
 }
+
+func TestSamplesMayGoOnForWeeks(t *testing.T) {
+	big := frame(`{"event":{"time":"2026-11-05T10:00:00Z","step":"s","sample":"` + strings.Repeat("x", 1<<20) + `"}}`)
+	r := NewReader(&endless{frame: big})
+	r.left = 3 << 20
+	for i := range 20 {
+		if _, err := r.Read(); err != nil {
+			t.Fatalf("sample %d: %v", i, err)
+		}
+	}
+}

@@ -81,6 +81,9 @@ func (r *Reader) Read() (Message, error) {
 	if err != nil {
 		return Message{}, &FrameError{Length: n, Quote: quote(r.buf.Bytes()), Err: err}
 	}
+	if m.Event != nil && m.Event.Sample != nil {
+		r.left += int64(n) // nobody keeps it, and a step may go on with them for weeks
+	}
 	if r.buf.Cap() > 1<<20 {
 		r.buf = bytes.Buffer{} // one large message must not stay in memory for good
 	}

@@ -40,6 +40,7 @@ func golden() map[string]Message {
 		"hello":     {Hello: &Hello{Version: Version, SHA256: strings.Repeat("ab", 32), Hostname: "pve1", Arch: "amd64", PID: 4711}},
 		"started":   {Event: &tasks.Event{Time: at, Step: "apt:packages", Started: &tasks.Started{Index: 1, Total: 2}}},
 		"log":       {Event: &tasks.Event{Time: at, Step: "apt:packages", Log: &tasks.Log{Stream: "stdout", Text: "Reading package lists…"}}},
+		"sample":    {Event: &tasks.Event{Time: at, Step: "gpus:host", Sample: json.RawMessage(`{"gpus":[]}`)}},
 		"heartbeat": {Heartbeat: &Heartbeat{Step: "apt:packages", ForMS: 5000}},
 		"result": {Event: &tasks.Event{Time: at, Step: "apt:packages", Result: &tasks.Result{
 			Status: tasks.StatusSkipped, Why: "written, and waits for a restart", Cause: tasks.CausePending,
@@ -167,7 +168,7 @@ func TestAnUnfitFrameIsRefused(t *testing.T) {
 		{"no field", frame(`{}`), "0 fields are set, want 1"},
 		{"null", frame(`null`), "0 fields are set, want 1"},
 		{"two fields", frame(`{"heartbeat":{},"done":{}}`), "2 fields are set, want 1"},
-		{"an event that is nothing", frame(`{"event":{"time":"2026-01-01T00:00:00Z","step":"a"}}`), "0 of started, log, confirm, reboot, result"},
+		{"an event that is nothing", frame(`{"event":{"time":"2026-01-01T00:00:00Z","step":"a"}}`), "0 of started, log, sample, confirm, reboot, result"},
 		{"a hello of another version", frame(`{"hello":{"version":2,"sha256":"","hostname":"","arch":"","pid":0,"uid":0}}`), "protocol version 2, want 1"},
 		{"a confirm without a token", frame(`{"confirm":{"token":""}}`), "no token"},
 		{"a job of an unknown mode", frame(`{"job":{"run_id":"x","mode":"raze","steps":[]}}`), `unknown mode "raze"`},

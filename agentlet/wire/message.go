@@ -19,8 +19,8 @@ const (
 	// MaxValues is how many values (of objects and lists) one message may hold: what is
 	// read takes up to a hundred times the memory of the shortest way to write it.
 	MaxValues = 1 << 19
-	// MaxSession is how much one end reads of the other in all, in bytes. It is far
-	// beyond what a run has to say, and keeps one host from filling the record of all.
+	// MaxSession is how much one end reads of the other in all, in bytes, without samples.
+	// It is far beyond what a run has to say, and keeps one host from filling the record of all.
 	MaxSession = 1 << 30
 	// MaxNoise is how much a login shell may print before the greeting, in bytes.
 	MaxNoise = 64 << 10

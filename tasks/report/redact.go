@@ -47,6 +47,9 @@ func mapStep(e tasks.Event, f func(string) string) tasks.Event {
 	if e.Log != nil {
 		e.Log = &tasks.Log{Stream: e.Log.Stream, Text: f(e.Log.Text)}
 	}
+	if e.Sample != nil {
+		e.Sample = mapJSON(e.Sample, f)
+	}
 	if e.Result != nil {
 		r := *e.Result
 		r.Why = f(r.Why)

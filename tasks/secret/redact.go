@@ -209,6 +209,9 @@ func (r *Redactor) Event(e tasks.Event) tasks.Event {
 	if e.Log != nil {
 		e.Log = &tasks.Log{Stream: e.Log.Stream, Text: r.Text(e.Log.Text)}
 	}
+	if e.Sample != nil {
+		e.Sample = r.JSON(e.Sample)
+	}
 	if e.Result != nil {
 		res := *e.Result
 		res.Why = r.Text(res.Why)
