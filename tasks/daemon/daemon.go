@@ -17,9 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"path"
-	"slices"
 	"strings"
 
 	"phoenix/tasks"
@@ -77,7 +75,7 @@ func (s *Service) secretsTask(text string) tasks.Task {
 // secrets is the text of that file.
 func (s *Service) secrets(ctx context.Context) (string, error) {
 	var b strings.Builder
-	for _, name := range slices.Sorted(maps.Keys(s.Secrets)) {
+	for _, name := range tasks.Keys(s.Secrets) {
 		value, err := tasks.SecretValue(ctx, s.Secrets[name].Name)
 		if err != nil {
 			return "", err

@@ -2,11 +2,9 @@ package daemon
 
 import (
 	"fmt"
-	"maps"
 	"net/url"
 	"path"
 	"regexp"
-	"slices"
 
 	"phoenix/tasks"
 	"phoenix/tasks/kind/user"
@@ -110,7 +108,7 @@ func (s *Service) Validate() []tasks.Problem {
 			out.Add(fmt.Sprintf("command.%d", i), "is empty or has a line break or another control character", "a unit file has no room for them")
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(s.Environment)) {
+	for _, name := range tasks.Keys(s.Environment) {
 		switch _, both := s.Secrets[name]; {
 		case !variable(name):
 			out.Add("environment."+name, "is no variable", "letters, digits and underscores, no digit first")
@@ -120,7 +118,7 @@ func (s *Service) Validate() []tasks.Problem {
 			out.Add("environment."+name, "is among the secrets, too", "say it once")
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(s.Secrets)) {
+	for _, name := range tasks.Keys(s.Secrets) {
 		if !variable(name) {
 			out.Add("secrets."+name, "is no variable", "letters, digits and underscores, no digit first")
 		} else if s.Secrets[name].Name == "" {

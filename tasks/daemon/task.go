@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"fmt"
-	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -121,7 +120,7 @@ func (t *task) hide(d tasks.Diff) tasks.Diff {
 			if c.From != "" {
 				c.From = "other content"
 			}
-			c.To = strings.Join(slices.Sorted(maps.Keys(t.Secrets)), ", ")
+			c.To = strings.Join(tasks.Keys(t.Secrets), ", ")
 		}
 		out = append(out, c)
 	}

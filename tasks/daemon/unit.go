@@ -2,9 +2,9 @@ package daemon
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
+
+	"phoenix/tasks"
 )
 
 // unit is the text of the unit file.
@@ -18,7 +18,7 @@ func (s *Service) unit() string {
 		// A home directory that exists and may be written to: the account has none.
 		line("User=%s\nEnvironment=%s", s.user(), quote("HOME="+s.State()))
 	}
-	for _, name := range slices.Sorted(maps.Keys(s.Environment)) {
+	for _, name := range tasks.Keys(s.Environment) {
 		line("Environment=%s", quote(name+"="+s.Environment[name]))
 	}
 	if len(s.Secrets) > 0 {

@@ -9,9 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"path"
-	"slices"
 	"strings"
 
 	"phoenix/tasks"
@@ -40,7 +38,7 @@ func Read(h tasks.Host, ext string, dirs ...string) ([]File, error) {
 		}
 	}
 	var out []File
-	for _, n := range slices.Sorted(maps.Keys(at)) {
+	for _, n := range tasks.Keys(at) {
 		fi, err := h.Stat(at[n])
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err

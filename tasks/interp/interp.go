@@ -6,7 +6,6 @@ package interp
 
 import (
 	"fmt"
-	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -39,7 +38,7 @@ func (s Script) Cmd() tasks.Cmd {
 	if shell(argv[0]) {
 		c.Stdin = []byte(group(s.Text))
 	}
-	for _, name := range slices.Sorted(maps.Keys(s.Env)) {
+	for _, name := range tasks.Keys(s.Env) {
 		c.Env = append(c.Env, name+"="+s.Env[name])
 	}
 	return c
@@ -118,7 +117,7 @@ func (s Script) CommonProblems() []tasks.Problem {
 	if len(s.Interpreter) == 1 && shell(s.Interpreter[0]) {
 		out.Add("interpreter", s.Interpreter[0]+" is not told to read the script", suggestion(s.Interpreter[0]))
 	}
-	for _, name := range slices.Sorted(maps.Keys(s.Env)) {
+	for _, name := range tasks.Keys(s.Env) {
 		if !regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`).MatchString(name) || strings.ContainsRune(s.Env[name], 0) {
 			out.Add("env."+name, "is no variable", "letters, digits and underscores, no digit first; no zero byte in the value")
 		}

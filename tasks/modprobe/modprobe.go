@@ -8,7 +8,6 @@ package modprobe
 
 import (
 	"fmt"
-	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -137,7 +136,7 @@ func (w Wanted) Add(old []byte) ([]byte, error) {
 			text += "blacklist " + m + "\n"
 		}
 	}
-	for _, m := range slices.Sorted(maps.Keys(w.Options)) {
+	for _, m := range tasks.Keys(w.Options) {
 		if err := plain(append([]string{m}, w.Options[m]...)...); err != nil {
 			return nil, err
 		}

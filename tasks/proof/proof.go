@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"maps"
 	"path"
-	"slices"
 	"strings"
 
 	"phoenix/tasks"
@@ -68,7 +67,7 @@ func Diff(recorded, now map[string]string) tasks.Diff {
 	}
 	maps.Copy(all, now)
 	from, to := []string{}, []string{}
-	for _, key := range slices.Sorted(maps.Keys(all)) {
+	for _, key := range tasks.Keys(all) {
 		before, was := recorded[key]
 		after, is := now[key]
 		if was && is && before == after {

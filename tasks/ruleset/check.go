@@ -2,7 +2,6 @@ package ruleset
 
 import (
 	"fmt"
-	"maps"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -47,7 +46,7 @@ func CheckPolicy(out *tasks.Problems, path, value string, may ...string) {
 // CheckAliases refuses names, and what they stand for, that Proxmox does not take.
 func CheckAliases(out *tasks.Problems, path string, aliases map[string]string) {
 	checkNames(out, path, aliases, maxName)
-	for _, name := range slices.Sorted(maps.Keys(aliases)) {
+	for _, name := range tasks.Keys(aliases) {
 		address := aliases[name]
 		if _, err := ParsePrefix(address); err != nil {
 			out.Add(path+"."+name, fmt.Sprintf("%q is neither an address nor a network", address), "such as 10.0.0.0/24")
@@ -60,7 +59,7 @@ func CheckAliases(out *tasks.Problems, path string, aliases map[string]string) {
 // CheckIPSets refuses names of sets, and entries, that Proxmox does not take.
 func CheckIPSets(out *tasks.Problems, path string, sets map[string][]string) {
 	checkNames(out, path, sets, maxName)
-	for _, name := range slices.Sorted(maps.Keys(sets)) {
+	for _, name := range tasks.Keys(sets) {
 		for i, e := range sets[name] {
 			if err := fwfile.CheckAddress(strings.TrimPrefix(e, "!")); err != nil {
 				out.Add(fmt.Sprintf("%s.%s.%d", path, name, i), err.Error(), `"!" before an entry excludes it`)
@@ -72,7 +71,7 @@ func CheckIPSets(out *tasks.Problems, path string, sets map[string][]string) {
 // CheckGroups refuses names of groups, and rules in them, that Proxmox does not take.
 func (p *Place) CheckGroups(out *tasks.Problems, path string, groups map[string][]Rule) {
 	checkNames(out, path, groups, maxGroupName)
-	for _, name := range slices.Sorted(maps.Keys(groups)) {
+	for _, name := range tasks.Keys(groups) {
 		p.CheckRules(out, path+"."+name, groups[name])
 	}
 }
@@ -80,7 +79,7 @@ func (p *Place) CheckGroups(out *tasks.Problems, path string, groups map[string]
 // checkNames refuses names that Proxmox refuses, and two that it takes for one.
 func checkNames[V any](out *tasks.Problems, path string, named map[string]V, longest int) {
 	seen := map[string]string{}
-	for _, name := range slices.Sorted(maps.Keys(named)) {
+	for _, name := range tasks.Keys(named) {
 		if !fwfile.Name.MatchString(name) || len(name) > longest {
 			out.Add(path+"."+name, fmt.Sprintf("%q is no name", name), fmt.Sprintf("a letter, then letters, digits, - or _, 2 to %d in all", longest))
 		}

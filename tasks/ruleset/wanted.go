@@ -2,7 +2,6 @@ package ruleset
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -34,18 +33,18 @@ func (w *Wanted) Diff(f *fwfile.File) tasks.Diff {
 		}
 		d.Add(w.At+o.Path, Canonical(o.Key, have), Canonical(o.Key, o.Want), tasks.EffectLive)
 	}
-	for _, name := range slices.Sorted(maps.Keys(w.Aliases)) {
+	for _, name := range tasks.Keys(w.Aliases) {
 		have, _ := f.Alias(name)
 		d.Add(w.At+"aliases."+name, fwfile.CanonicalAddress(have.Address), fwfile.CanonicalAddress(w.Aliases[name]), tasks.EffectLive)
 	}
-	for _, name := range slices.Sorted(maps.Keys(w.IPSets)) {
+	for _, name := range tasks.Keys(w.IPSets) {
 		have := ""
 		if entries, ok := f.IPSet(name); ok {
 			have = set(addresses(entries))
 		}
 		d.Add(w.At+"ipsets."+name, have, set(w.IPSets[name]), tasks.EffectLive)
 	}
-	for _, name := range slices.Sorted(maps.Keys(w.Groups)) {
+	for _, name := range tasks.Keys(w.Groups) {
 		have := ""
 		if rr, ok := f.Group(name); ok {
 			have = shown(rr)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -95,18 +94,18 @@ func (w *Wanted) Set(f *fwfile.File) {
 			f.SetOption(o.Key, o.Want)
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(w.Aliases)) {
+	for _, name := range tasks.Keys(w.Aliases) {
 		if different.Has(w.At + "aliases." + name) {
 			f.SetAlias(name, fwfile.Entry{Address: fwfile.CanonicalAddress(w.Aliases[name])})
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(w.IPSets)) {
+	for _, name := range tasks.Keys(w.IPSets) {
 		if different.Has(w.At + "ipsets." + name) {
 			had, _ := f.IPSet(name)
 			f.SetIPSet(name, entries(w.IPSets[name], had))
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(w.Groups)) {
+	for _, name := range tasks.Keys(w.Groups) {
 		if different.Has(w.At + "groups." + name) {
 			f.SetGroup(name, w.Groups[name])
 		}

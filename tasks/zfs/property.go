@@ -2,7 +2,6 @@ package zfs
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -51,7 +50,7 @@ func (p Property) String() string {
 // wanted here, whatever becomes of the datasets above. Properties that cannot be
 // changed any more have the effect replace.
 func Difference(d *tasks.Diff, prefix string, have Properties, want map[string]string, known Table) {
-	for _, name := range slices.Sorted(maps.Keys(want)) {
+	for _, name := range tasks.Keys(want) {
 		kind := known.of(name)
 		now, wanted := have[name], kind.canonical(want[name])
 		now.Value = kind.canonical(now.Value)
@@ -76,7 +75,7 @@ func Difference(d *tasks.Diff, prefix string, have Properties, want map[string]s
 // that d names behind prefix.
 func Pairs(want map[string]string, prefix string, d tasks.Diff, known Table) []string {
 	var out []string
-	for _, name := range slices.Sorted(maps.Keys(want)) {
+	for _, name := range tasks.Keys(want) {
 		if d == nil || slices.ContainsFunc(d, func(c tasks.Change) bool { return c.Path == prefix+name && c.Effect == tasks.EffectLive }) {
 			out = append(out, name+"="+known.of(name).argument(want[name]))
 		}

@@ -2,7 +2,6 @@ package zfs
 
 import (
 	"fmt"
-	"maps"
 	"math"
 	"path"
 	"regexp"
@@ -159,7 +158,7 @@ func (k valueKind) argument(v string) string {
 // Validate returns the faults of wanted properties, each at PATH.NAME.
 func (t Table) Validate(path string, want map[string]string) []tasks.Problem {
 	var out tasks.Problems
-	for _, name := range slices.Sorted(maps.Keys(want)) {
+	for _, name := range tasks.Keys(want) {
 		add := func(summary, hint string) {
 			out.Add(path+"."+name, summary, hint)
 		}
@@ -220,7 +219,7 @@ func (t Table) hint(name string) string {
 	case "keyformat", "keylocation", "pbkdf2iters":
 		return "make an encrypted dataset by hand; its other properties can be managed"
 	}
-	for _, known := range slices.Sorted(maps.Keys(t)) {
+	for _, known := range tasks.Keys(t) {
 		if strings.HasPrefix(known, name) || strings.HasPrefix(name, known) || strings.ReplaceAll(known, "_", "") == strings.ReplaceAll(name, "_", "") {
 			return "did you mean " + known + "?"
 		}

@@ -70,7 +70,7 @@ func (p Project) files(ctx context.Context, name string) (tasks.Task, error) {
 	if len(p.Env) > 0 {
 		content[".env"] = secret.Text{Literal: &env}
 	}
-	for _, f := range slices.Sorted(maps.Keys(content)) {
+	for _, f := range tasks.Keys(content) {
 		at := path.Join(dir, f)
 		if up := path.Dir(at); !seen[up] {
 			seen[up] = true
@@ -94,7 +94,7 @@ func (p Project) files(ctx context.Context, name string) (tasks.Task, error) {
 // env is the text of the file .env. A value in single quotes is taken as it is.
 func (p Project) env(ctx context.Context) (string, error) {
 	var b strings.Builder
-	for _, key := range slices.Sorted(maps.Keys(p.Env)) {
+	for _, key := range tasks.Keys(p.Env) {
 		t := p.Env[key]
 		value := ""
 		if t.Ref == nil {
@@ -217,7 +217,7 @@ func (p Project) services(ctx context.Context, h tasks.Host, name string, mine [
 		return nil, err
 	}
 	var d tasks.Diff
-	for _, service := range slices.Sorted(maps.Keys(hashes)) {
+	for _, service := range tasks.Keys(hashes) {
 		at := "services." + service
 		its := slices.DeleteFunc(slices.Clone(mine), func(c container) bool { return c.service != service })
 		if len(its) == 0 {

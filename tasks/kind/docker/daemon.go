@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"slices"
 	"strings"
 
@@ -147,7 +146,7 @@ func anything(list []string) []any {
 // compare adds what differs below a key, and puts what is wanted into have. Objects are
 // merged, everything else is replaced.
 func compare(path string, have map[string]any, want map[string]any, effect func(string) tasks.Effect, d *tasks.Diff) {
-	for _, key := range slices.Sorted(maps.Keys(want)) {
+	for _, key := range tasks.Keys(want) {
 		at := key
 		if path != "" {
 			at = path + "." + key

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -129,7 +128,7 @@ func (e *engine) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range slices.Sorted(maps.Keys(e.spec.Compose)) {
+	for _, name := range tasks.Keys(e.spec.Compose) {
 		more, err := e.checkProject(ctx, h, name, running, there)
 		if err != nil {
 			return nil, err
@@ -190,7 +189,7 @@ func (e *engine) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 			return err
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(e.spec.Compose)) {
+	for _, name := range tasks.Keys(e.spec.Compose) {
 		at := "compose." + name + "."
 		if !slices.ContainsFunc(d, func(c tasks.Change) bool { return strings.HasPrefix(c.Path, at) }) {
 			continue

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -23,7 +22,7 @@ func (s *Spec) Validate() []tasks.Problem {
 	if s.LogDriver != "" {
 		v.match("log_driver", s.LogDriver, `^[a-z][a-z0-9._/:-]*$`, "json-file, local, journald, syslog, none or a plugin")
 	}
-	for _, name := range slices.Sorted(maps.Keys(s.LogOptions)) {
+	for _, name := range tasks.Keys(s.LogOptions) {
 		v.match("log_options."+name, name, `^[A-Za-z0-9_.-]+$`, "a name such as max-size")
 		v.plain("log_options."+name, s.LogOptions[name])
 	}
@@ -33,11 +32,11 @@ func (s *Spec) Validate() []tasks.Problem {
 	if s.DataRoot != "" {
 		v.directory("data_root", s.DataRoot)
 	}
-	for _, key := range slices.Sorted(maps.Keys(s.Daemon)) {
+	for _, key := range tasks.Keys(s.Daemon) {
 		v.daemonKey("daemon."+key, key, s.Daemon[key])
 	}
 	seen := map[string]string{}
-	for _, name := range slices.Sorted(maps.Keys(s.Compose)) {
+	for _, name := range tasks.Keys(s.Compose) {
 		p := s.Compose[name]
 		v.project("compose."+name, name, p)
 		if other, twice := seen[p.dir(name)]; twice {
@@ -125,7 +124,7 @@ func (v *validation) project(at, name string, p Project) {
 	if !slices.ContainsFunc(composeFiles(), func(f string) bool { _, is := p.Files[f]; return is }) {
 		v.add(at+".files", "has no compose file", "name one of them "+strings.Join(composeFiles(), ", "))
 	}
-	for _, f := range slices.Sorted(maps.Keys(p.Files)) {
+	for _, f := range tasks.Keys(p.Files) {
 		here := at + ".files." + f
 		switch {
 		case path.IsAbs(f) || path.Clean(f) != f || f == "." || f == ".." || strings.HasPrefix(f, "../") || pve.HasControl(f):
@@ -135,7 +134,7 @@ func (v *validation) project(at, name string, p Project) {
 		}
 		v.text(here, p.Files[f])
 	}
-	for _, key := range slices.Sorted(maps.Keys(p.Env)) {
+	for _, key := range tasks.Keys(p.Env) {
 		here := at + ".env." + key
 		v.match(here, key, `^[A-Za-z_][A-Za-z0-9_]*$`, "letters, digits and _")
 		v.text(here, p.Env[key])

@@ -1,12 +1,12 @@
 package firewall
 
 import (
-	"maps"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
+	"phoenix/tasks"
 	"phoenix/tasks/ruleset"
 )
 
@@ -77,7 +77,7 @@ func (c *Cluster) options() []ruleset.Option {
 // named are options that are written with Proxmox's own names.
 func named(values, absent map[string]string) []ruleset.Option {
 	var out []ruleset.Option
-	for _, k := range slices.Sorted(maps.Keys(values)) {
+	for _, k := range tasks.Keys(values) {
 		out = append(out, ruleset.Option{Path: "options." + k, Key: k, Want: values[k], Absent: absent[k]})
 	}
 	return out

@@ -2,9 +2,7 @@ package firewall
 
 import (
 	"fmt"
-	"maps"
 	"regexp"
-	"slices"
 	"strings"
 
 	"phoenix/tasks"
@@ -59,11 +57,11 @@ func (c *Cluster) check(out *tasks.Problems) {
 }
 
 func checkOptions(out *tasks.Problems, path string, values map[string]string, known map[string]format) {
-	for _, k := range slices.Sorted(maps.Keys(values)) {
+	for _, k := range tasks.Keys(values) {
 		f, ok := known[k]
 		switch {
 		case !ok:
-			out.Add(path+k, "is no option that can be set here", "one of "+strings.Join(slices.Sorted(maps.Keys(known)), ", "))
+			out.Add(path+k, "is no option that can be set here", "one of "+strings.Join(tasks.Keys(known), ", "))
 		case !f.ok(values[k]):
 			out.Add(path+k, fmt.Sprintf("%q is no value of it", values[k]), f.looks)
 		}

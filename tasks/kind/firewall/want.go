@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"net/netip"
 	"path"
 	"slices"
@@ -71,7 +70,7 @@ func withPortsOf(file *fwfile.File, ports string) string {
 			}
 		}
 	}
-	return strings.Join(slices.Sorted(maps.Keys(all)), ",")
+	return strings.Join(tasks.Keys(all), ",")
 }
 
 // openTo is whom the present rules let in, and whether that is everybody.
@@ -144,7 +143,7 @@ func managementPorts(h tasks.Host) (string, error) {
 			}
 		}
 	}
-	return strings.Join(slices.Sorted(maps.Keys(ports)), ","), nil
+	return strings.Join(tasks.Keys(ports), ","), nil
 }
 
 // sshdPort finds the port in a line of sshd_config: "Port 22" or

@@ -15,9 +15,7 @@ package guestfirewall
 
 import (
 	"fmt"
-	"maps"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -89,7 +87,7 @@ func (s *Spec) Validate() []tasks.Problem {
 	ruleset.CheckAliases(&out, "aliases", s.Aliases)
 	ruleset.CheckIPSets(&out, "ipsets", s.IPSets)
 	iface := regexp.MustCompile(ifaceName)
-	for _, name := range slices.Sorted(maps.Keys(s.IPSets)) {
+	for _, name := range tasks.Keys(s.IPSets) {
 		if of, is := strings.CutPrefix(name, filterSet); is && !iface.MatchString(of) {
 			out.Add("ipsets."+name, fmt.Sprintf("%q is no interface", of), filterSet+"net0 is the set for net0, the first interface")
 		}
@@ -116,7 +114,7 @@ func (s *Spec) Interfaces() []Interface {
 			out = append(out, Interface{path, n})
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(s.IPSets)) {
+	for _, name := range tasks.Keys(s.IPSets) {
 		if of, is := strings.CutPrefix(name, filterSet); is {
 			add("ipsets."+name, of)
 		}

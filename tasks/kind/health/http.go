@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/url"
 	"regexp"
 	"slices"
@@ -72,7 +71,7 @@ func (q *HTTP) cmd(ctx context.Context, limit time.Duration) (tasks.Cmd, error) 
 		argv = append(argv, "--location", "--max-redirs", "5")
 	}
 	var lines strings.Builder
-	for _, name := range slices.Sorted(maps.Keys(q.Headers)) {
+	for _, name := range tasks.Keys(q.Headers) {
 		text, err := textOf(ctx, q.Headers[name])
 		if err != nil {
 			return tasks.Cmd{}, err
@@ -192,7 +191,7 @@ func (q *HTTP) headerProblems() []tasks.Problem {
 	add := func(name, summary, hint string) {
 		out.Add("http.headers."+name, summary, hint)
 	}
-	for _, name := range slices.Sorted(maps.Keys(q.Headers)) {
+	for _, name := range tasks.Keys(q.Headers) {
 		value := q.Headers[name]
 		switch {
 		case !headerName.MatchString(name):

@@ -47,7 +47,7 @@ func (t *task) checkOptions(h tasks.Host, f *found) error {
 			f.Add("running.blacklist."+m, "loaded", "", tasks.EffectReboot)
 		}
 	}
-	for _, m := range slices.Sorted(maps.Keys(want.Options)) {
+	for _, m := range tasks.Keys(want.Options) {
 		if err := compareOptions(h, f, cfg, m, want.Options[m]); err != nil {
 			return err
 		}

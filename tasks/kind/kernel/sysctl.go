@@ -92,7 +92,7 @@ func (t *task) checkSysctl(h tasks.Host, f *found) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range slices.Sorted(maps.Keys(t.spec.Sysctl)) {
+	for _, name := range tasks.Keys(t.spec.Sysctl) {
 		want := t.spec.Sysctl[name].String()
 		now, err := live(h, name)
 		if err != nil {
@@ -108,7 +108,7 @@ func (t *task) checkSysctl(h tasks.Host, f *found) error {
 		}
 	}
 	left, err := t.leftovers(h)
-	for _, name := range slices.Sorted(maps.Keys(left)) {
+	for _, name := range tasks.Keys(left) {
 		f.Diff = append(f.Diff, tasks.Change{Path: "sysctl." + swapped(name), From: left[name], Effect: tasks.EffectLive, Note: stays})
 	}
 	return err
@@ -140,7 +140,7 @@ func (t *task) known(h tasks.Host) error {
 	if slices.ContainsFunc(t.spec.Modules, func(m string) bool { return !present.Has(m) }) {
 		return nil
 	}
-	for _, name := range slices.Sorted(maps.Keys(t.spec.Sysctl)) {
+	for _, name := range tasks.Keys(t.spec.Sysctl) {
 		if err := exists(h, name); err != nil {
 			return err
 		}
@@ -183,7 +183,7 @@ func sysctlState(now, boot string) string {
 func (t *task) applySysctl(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	var names []string
 	var errs []error
-	for _, name := range slices.Sorted(maps.Keys(t.spec.Sysctl)) {
+	for _, name := range tasks.Keys(t.spec.Sysctl) {
 		if !d.Has("sysctl." + name) {
 			continue
 		}
@@ -243,18 +243,18 @@ func setSysctl(old []byte, values, gone map[string]string) ([]byte, error) {
 		if _, drop := gone[at]; is && drop {
 			continue
 		}
-		i := slices.IndexFunc(slices.Sorted(maps.Keys(values)), func(n string) bool { return is && canonical(n) == at })
+		i := slices.IndexFunc(tasks.Keys(values), func(n string) bool { return is && canonical(n) == at })
 		if i < 0 {
 			out.WriteString(line)
 			continue
 		}
-		name := slices.Sorted(maps.Keys(values))[i]
+		name := tasks.Keys(values)[i]
 		if !written[name] {
 			out.WriteString(name + " = " + values[name] + "\n")
 		}
 		written[name] = true
 	}
-	for _, name := range slices.Sorted(maps.Keys(values)) {
+	for _, name := range tasks.Keys(values) {
 		if strings.ContainsAny(name+values[name], "\n\r") {
 			return nil, fmt.Errorf("write %s: %q has a line break", sysctlFile, name)
 		}

@@ -2,7 +2,6 @@ package kernel
 
 import (
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -41,7 +40,7 @@ func (s *Spec) Validate() []tasks.Problem {
 			v.add(fmt.Sprintf("cmdline_absent.%d", i), w+" must be there and must not", "take it out of cmdline or of cmdline_absent")
 		}
 	}
-	for _, m := range slices.Sorted(maps.Keys(s.ModuleOptions)) {
+	for _, m := range tasks.Keys(s.ModuleOptions) {
 		v.options(m, s.ModuleOptions[m])
 	}
 	return v.problems
@@ -71,7 +70,7 @@ func (v *validator) modules(key string, names []string) {
 
 func (v *validator) sysctl(values map[string]Value) {
 	seen := make(map[string]string)
-	for _, name := range slices.Sorted(maps.Keys(values)) {
+	for _, name := range tasks.Keys(values) {
 		at, value := "sysctl."+name, string(values[name])
 		switch {
 		case !sysctlName.MatchString(name):

@@ -2,7 +2,6 @@ package network
 
 import (
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -14,7 +13,7 @@ import (
 
 // edit makes the files say what d lacks of the spec.
 func (t *task) edit(cfg *ifupdown.Config, d tasks.Diff) error {
-	for _, name := range slices.Sorted(maps.Keys(t.spec.Bridges)) {
+	for _, name := range tasks.Keys(t.spec.Bridges) {
 		if err := t.editBridge(cfg, name, d); err != nil {
 			return fmt.Errorf("edit bridge %s: %w", name, err)
 		}
@@ -245,7 +244,7 @@ func fresh(name string, b Bridge) (string, error) {
 // before. Each one costs whoever confirms a try, so others are left out.
 func (t *task) addresses(d tasks.Diff) []string {
 	var out []string
-	for _, name := range slices.Sorted(maps.Keys(t.spec.Bridges)) {
+	for _, name := range tasks.Keys(t.spec.Bridges) {
 		at := "bridges." + name + "."
 		for _, f := range families(t.spec.Bridges[name]) {
 			p, err := netip.ParsePrefix(f.address)

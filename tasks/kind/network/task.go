@@ -16,9 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"path"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -80,7 +78,7 @@ func (t *task) differs(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 		return nil, err
 	}
 	var d tasks.Diff
-	for _, name := range slices.Sorted(maps.Keys(t.spec.Bridges)) {
+	for _, name := range tasks.Keys(t.spec.Bridges) {
 		if err := t.reaches(h, cfg, name); err != nil {
 			return nil, err
 		}

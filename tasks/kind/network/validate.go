@@ -2,10 +2,8 @@ package network
 
 import (
 	"fmt"
-	"maps"
 	"net/netip"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -46,7 +44,7 @@ func (s *Spec) Validate() []tasks.Problem {
 	if len(s.Bridges) == 0 {
 		v.add("bridges", "names no bridge", "such as {\"vmbr0\": {\"ports\": [\"eno1\"]}}")
 	}
-	for _, name := range slices.Sorted(maps.Keys(s.Bridges)) {
+	for _, name := range tasks.Keys(s.Bridges) {
 		v.bridge(name, s.Bridges[name])
 	}
 	return v.found

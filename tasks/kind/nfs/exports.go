@@ -2,7 +2,6 @@ package nfs
 
 import (
 	"fmt"
-	"maps"
 	"net/netip"
 	"path"
 	"slices"
@@ -171,10 +170,10 @@ func active(list []string) []string {
 func (s *Spec) text() string {
 	var b strings.Builder
 	b.WriteString("# Written by phoenix from its configuration; what is added here is lost.\n")
-	for _, path := range slices.Sorted(maps.Keys(s.Exports)) {
+	for _, path := range tasks.Keys(s.Exports) {
 		b.WriteString(escape(path))
 		clients := s.Exports[path].Clients
-		for _, c := range slices.Sorted(maps.Keys(clients)) {
+		for _, c := range tasks.Keys(clients) {
 			f, err := parseFlags(clients[c])
 			if err != nil {
 				continue // Validate has refused it

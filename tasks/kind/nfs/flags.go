@@ -2,10 +2,11 @@ package nfs
 
 import (
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
+
+	"phoenix/tasks"
 )
 
 // flags are the flags of one client, by name: "access" is "rw" or "ro", "squash" is
@@ -94,7 +95,7 @@ func (f flags) list() string {
 	if f["subtree"] == "" {
 		out = append(out, "no_subtree_check")
 	}
-	for _, key := range slices.Sorted(maps.Keys(f)) {
+	for _, key := range tasks.Keys(f) {
 		switch _, has := values()[key]; {
 		case key == "access", key == "sec":
 		case has && f[key] != key:

@@ -16,7 +16,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -37,14 +36,14 @@ func Kind() tasks.Kind {
 // Validate returns every fault of the spec.
 func (s *Spec) Validate() []tasks.Problem {
 	var out tasks.Problems
-	for _, path := range slices.Sorted(maps.Keys(s.Exports)) {
+	for _, path := range tasks.Keys(s.Exports) {
 		e, at := s.Exports[path], "exports."+path
 		out = append(out, e.Spec.Validate(at+".", at, path)...)
 		if len(e.Clients) == 0 {
 			out.Add(at+".clients", "is empty", `name who may mount it: {"10.0.0.0/24": ["rw"]}; * is everybody`)
 		}
 		seen := make(map[string]string)
-		for _, c := range slices.Sorted(maps.Keys(e.Clients)) {
+		for _, c := range tasks.Keys(e.Clients) {
 			at := at + ".clients." + c
 			if summary, hint := clientFault(c); summary != "" {
 				out.Add(at, summary, hint)
@@ -101,7 +100,7 @@ func (t *task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, path := range slices.Sorted(maps.Keys(t.spec.Exports)) {
+	for _, path := range tasks.Keys(t.spec.Exports) {
 		more, err := t.spec.Exports[path].Spec.Check(ctx, h, "exports."+path+".", path)
 		if err != nil {
 			return nil, err
@@ -127,9 +126,9 @@ func (t *task) diff(h tasks.Host) (tasks.Diff, error) {
 	written, exported := index(file), index(now)
 	wanted := make(map[entry]string)
 	var d tasks.Diff
-	for _, path := range slices.Sorted(maps.Keys(t.spec.Exports)) {
+	for _, path := range tasks.Keys(t.spec.Exports) {
 		clients := t.spec.Exports[path].Clients
-		for _, c := range slices.Sorted(maps.Keys(clients)) {
+		for _, c := range tasks.Keys(clients) {
 			e := entry{path, canonicalClient(c)}
 			want := shown(clients[c])
 			wanted[e] = want
@@ -215,7 +214,7 @@ func (t *task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	if p, ok := status.Find("nfs-kernel-server"); !ok || !p.Installed() {
 		return errors.New("export directories: the package nfs-kernel-server is not installed (add it to apt.packages)")
 	}
-	for _, path := range slices.Sorted(maps.Keys(t.spec.Exports)) {
+	for _, path := range tasks.Keys(t.spec.Exports) {
 		if err := t.spec.Exports[path].Spec.Apply(ctx, h, path); err != nil {
 			return err
 		}

@@ -2,7 +2,6 @@ package ollama
 
 import (
 	"fmt"
-	"maps"
 	"net/netip"
 	"path"
 	"regexp"
@@ -46,7 +45,7 @@ func (s *Spec) Validate() []tasks.Problem {
 	if s.KeepAlive != "" && !regexp.MustCompile(`^-?([0-9]+|([0-9]+(\.[0-9]+)?(ms|s|m|h))+)$`).MatchString(s.KeepAlive) {
 		out.Add("keep_alive", fmt.Sprintf("%q is no duration", s.KeepAlive), "10m, 1h30m, 0, or -1 for ever")
 	}
-	for _, name := range slices.Sorted(maps.Keys(s.Environment)) {
+	for _, name := range tasks.Keys(s.Environment) {
 		if key := map[string]string{"OLLAMA_HOST": "host and port", "OLLAMA_MODELS": "models_dir", "OLLAMA_KEEP_ALIVE": "keep_alive"}[name]; key != "" {
 			out.Add("environment."+name, "has a key of its own", key)
 		}

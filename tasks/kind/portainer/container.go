@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -169,7 +168,7 @@ func (c *container) ports() map[string]string {
 // published writes ports as docker ps does, without the addresses.
 func published(ports map[string]string) string {
 	var out []string
-	for _, outside := range slices.Sorted(maps.Keys(ports)) {
+	for _, outside := range tasks.Keys(ports) {
 		out = append(out, outside+"->"+ports[outside])
 	}
 	return strings.Join(out, ", ")
@@ -204,7 +203,7 @@ func (s *Spec) run(ctx context.Context, h tasks.Host, old bool, agentSecret stri
 	}
 	argv := []string{"run", "--detach", "--name", s.name(), "--restart", restart}
 	ports := s.ports()
-	for _, outside := range slices.Sorted(maps.Keys(ports)) {
+	for _, outside := range tasks.Keys(ports) {
 		argv = append(argv, "--publish", outside+":"+strings.TrimSuffix(ports[outside], "/tcp"))
 	}
 	for _, b := range s.binds() {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -73,7 +72,7 @@ func named(all []environment, name string) (environment, bool) {
 // environmentDiff compares those that are wanted; all is nil where there is no server yet.
 func (s *Spec) environmentDiff(all []environment) tasks.Diff {
 	var d tasks.Diff
-	for _, name := range slices.Sorted(maps.Keys(s.Environments)) {
+	for _, name := range tasks.Keys(s.Environments) {
 		at, want := "environments."+name, canonical(s.Environments[name])
 		e, there := named(all, name)
 		if !there {

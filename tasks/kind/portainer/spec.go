@@ -14,7 +14,6 @@ package portainer
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -182,7 +181,7 @@ func (s *Spec) checkImage(out *tasks.Problems) {
 
 func (s *Spec) checkEnvironments(out *tasks.Problems) {
 	where := map[string]string{}
-	for _, name := range slices.Sorted(maps.Keys(s.Environments)) {
+	for _, name := range tasks.Keys(s.Environments) {
 		at, address := "environments."+name, s.Environments[name]
 		if name == "" || len(name) > 255 || strings.TrimSpace(name) != name || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 			out.Add(at, fmt.Sprintf("%q is no name of an environment", name), "text without control characters and outer blanks")

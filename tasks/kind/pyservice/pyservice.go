@@ -10,7 +10,6 @@
 package pyservice
 
 import (
-	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -32,7 +31,7 @@ func Kind() tasks.Kind {
 // Task returns the work that the spec describes.
 func (s *Spec) Task() tasks.Task {
 	var all []parts.Part
-	for _, name := range slices.Sorted(maps.Keys(*s)) {
+	for _, name := range tasks.Keys(*s) {
 		service := (*s)[name]
 		all = append(all, parts.Part{Name: name, Task: service.Daemon(name).Task()})
 	}

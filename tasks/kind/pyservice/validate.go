@@ -2,11 +2,9 @@ package pyservice
 
 import (
 	"fmt"
-	"maps"
 	"net/url"
 	"path"
 	"regexp"
-	"slices"
 	"strings"
 
 	"phoenix/tasks"
@@ -18,7 +16,7 @@ import (
 // Validate returns every fault of the spec.
 func (s *Spec) Validate() []tasks.Problem {
 	var out tasks.Problems
-	for _, name := range slices.Sorted(maps.Keys(*s)) {
+	for _, name := range tasks.Keys(*s) {
 		if !daemon.ValidName(name) {
 			out.Add(name, fmt.Sprintf("%q is no name of a service", name), "a lower-case letter first, then these, digits, - and _ (31 at most)")
 			continue

@@ -17,7 +17,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -113,7 +112,7 @@ func (t *task) Check(_ context.Context, h tasks.Host) (tasks.Diff, error) {
 		a.mend(m)
 		d.Add(a.path, before+lacking, a.describe(m), tasks.EffectLive)
 	}
-	for _, name := range slices.Sorted(maps.Keys(t.spec.ExtraSources)) {
+	for _, name := range tasks.Keys(t.spec.ExtraSources) {
 		if err := t.extra(name, m).compare(m, &d); err != nil {
 			return nil, err
 		}
@@ -141,7 +140,7 @@ func (t *task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 			a.mend(m)
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(t.spec.ExtraSources)) {
+	for _, name := range tasks.Keys(t.spec.ExtraSources) {
 		x := t.extra(name, m)
 		if slices.ContainsFunc(d, func(c tasks.Change) bool { return x.owns(c.Path) }) {
 			if err := x.keyring(h); err != nil {

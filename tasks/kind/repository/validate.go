@@ -2,7 +2,6 @@ package repository
 
 import (
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,7 +14,7 @@ func (s *Spec) Validate() []tasks.Problem {
 	v := &validation{}
 	v.choice("repositories", s.Repositories, Keep, NoSubscription, Enterprise)
 	v.choice("ceph", s.Ceph, Keep, NoSubscription, Enterprise, None)
-	for _, name := range slices.Sorted(maps.Keys(s.ExtraSources)) {
+	for _, name := range tasks.Keys(s.ExtraSources) {
 		src := s.ExtraSources[name]
 		v.source("extra_sources."+name, name, &src)
 	}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"phoenix/tasks"
@@ -22,7 +20,7 @@ func (t *task) Apply(ctx context.Context, h tasks.Host, d tasks.Diff) error {
 	if p, ok := status.Find("samba"); !ok || !p.Installed() {
 		return errors.New("share directories: the package samba is not installed (add it to apt.packages)")
 	}
-	for _, name := range slices.Sorted(maps.Keys(t.spec.Shares)) {
+	for _, name := range tasks.Keys(t.spec.Shares) {
 		s := t.spec.Shares[name]
 		if err := s.Spec.Apply(ctx, h, s.Path); err != nil {
 			return err
@@ -97,7 +95,7 @@ func complaints(stderr string) []string {
 }
 
 func (t *task) setPasswords(ctx context.Context, h tasks.Host, d tasks.Diff) error {
-	for _, name := range slices.Sorted(maps.Keys(t.spec.Users)) {
+	for _, name := range tasks.Keys(t.spec.Users) {
 		if !d.Has("users."+name) && !d.Has("users."+name+".password") {
 			continue
 		}

@@ -2,8 +2,6 @@ package samba
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"phoenix/tasks"
@@ -137,7 +135,7 @@ func (s *Share) settings() []setting {
 	add("force_group", "force group", s.ForceGroup)
 	add("create_mask", "create mask", s.CreateMask)
 	add("directory_mask", "directory mask", s.DirectoryMask)
-	for _, name := range slices.Sorted(maps.Keys(s.Options)) {
+	for _, name := range tasks.Keys(s.Options) {
 		add("options."+name, canonicalName(name), s.Options[name])
 	}
 	return out
@@ -161,7 +159,7 @@ func (s *Spec) text() string {
 	if s.Workgroup != "" {
 		fmt.Fprintf(&b, "[global]\n\tworkgroup = %s\n", s.Workgroup)
 	}
-	for _, name := range slices.Sorted(maps.Keys(s.Shares)) {
+	for _, name := range tasks.Keys(s.Shares) {
 		fmt.Fprintf(&b, "\n[%s]\n", name)
 		share := s.Shares[name]
 		for _, p := range share.settings() {

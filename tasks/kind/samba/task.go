@@ -17,7 +17,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -45,7 +44,7 @@ func (t *task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range slices.Sorted(maps.Keys(t.spec.Shares)) {
+	for _, name := range tasks.Keys(t.spec.Shares) {
 		s := t.spec.Shares[name]
 		more, err := s.Spec.Check(ctx, h, "shares."+name+".", s.Path)
 		if err != nil {
@@ -88,7 +87,7 @@ func (t *task) files(h tasks.Host) (tasks.Diff, error) {
 			d.Add("workgroup", have, w, tasks.EffectLive)
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(t.spec.Shares)) {
+	for _, name := range tasks.Keys(t.spec.Shares) {
 		d = append(d, shareDiff(name, t.spec.Shares[name], ours)...)
 	}
 	for _, c := range ours {
@@ -190,7 +189,7 @@ func (t *task) users(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 		return nil, err
 	}
 	var d tasks.Diff
-	for _, name := range slices.Sorted(maps.Keys(t.spec.Users)) {
+	for _, name := range tasks.Keys(t.spec.Users) {
 		ref := t.spec.Users[name].Password
 		password, err := tasks.SecretValue(ctx, ref.Name)
 		if err != nil {

@@ -2,7 +2,6 @@ package samba
 
 import (
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -27,7 +26,7 @@ func (s *Spec) Validate() []tasks.Problem {
 		out.Add("workgroup", fmt.Sprintf("%q is no workgroup", s.Workgroup), "at most 15 letters and digits")
 	}
 	seen := make(map[string]string)
-	for _, name := range slices.Sorted(maps.Keys(s.Shares)) {
+	for _, name := range tasks.Keys(s.Shares) {
 		at, low := "shares."+name, strings.ToLower(name)
 		switch {
 		case !shareName.MatchString(name):
@@ -41,7 +40,7 @@ func (s *Spec) Validate() []tasks.Problem {
 		share := s.Shares[name]
 		share.check(&out, at+".")
 	}
-	for _, name := range slices.Sorted(maps.Keys(s.Users)) {
+	for _, name := range tasks.Keys(s.Users) {
 		at := "users." + name
 		if !userName.MatchString(name) {
 			out.Add(at, fmt.Sprintf("%q is no user", name), "")
@@ -81,7 +80,7 @@ func (s *Share) check(out *tasks.Problems, at string) {
 			out.Add(at+m.key, fmt.Sprintf("%q is no mask", m.mask), `three or four octal digits in quotes, such as "0660"`)
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(s.Options)) {
+	for _, name := range tasks.Keys(s.Options) {
 		at := at + "options." + name
 		_, own := synonyms()[canonicalName(name)]
 		switch {

@@ -1,10 +1,10 @@
 package storage
 
 import (
-	"maps"
 	"slices"
 	"strings"
 
+	"phoenix/tasks"
 	"phoenix/tasks/pve"
 )
 
@@ -42,7 +42,7 @@ func kinds() map[string]kindOf {
 }
 
 // typeNames lists the types, for messages.
-func typeNames() string { return strings.Join(slices.Sorted(maps.Keys(kinds())), ", ") }
+func typeNames() string { return strings.Join(tasks.Keys(kinds()), ", ") }
 
 func (k kindOf) isFixed(path string) bool {
 	return slices.Contains(k.needs, path) || slices.Contains(k.fixed, path)

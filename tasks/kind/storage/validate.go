@@ -2,7 +2,6 @@ package storage
 
 import (
 	"fmt"
-	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -65,7 +64,7 @@ func (s *Spec) typeProblems(kind kindOf) []tasks.Problem {
 			out.Add(path, fmt.Sprintf("a storage of type %s needs %s", s.Type, path), "")
 		}
 	}
-	for _, path := range slices.Sorted(maps.Keys(given)) {
+	for _, path := range tasks.Keys(given) {
 		if given[path] && !kind.isFixed(path) && !slices.Contains(kind.may, path) {
 			out.Add(path, fmt.Sprintf("a storage of type %s has no %s", s.Type, path), "leave it out")
 		}

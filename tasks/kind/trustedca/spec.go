@@ -11,9 +11,7 @@ package trustedca
 
 import (
 	"fmt"
-	"maps"
 	"regexp"
-	"slices"
 
 	"phoenix/tasks"
 	"phoenix/tasks/secret"
@@ -45,7 +43,7 @@ var certName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
 // the machine.
 func (s *Spec) Validate() []tasks.Problem {
 	var out tasks.Problems
-	for _, name := range slices.Sorted(maps.Keys(s.Certificates)) {
+	for _, name := range tasks.Keys(s.Certificates) {
 		at, text := "certificates."+name, s.Certificates[name]
 		if !certName.MatchString(name) {
 			out.Add(at, fmt.Sprintf("%q is no name of a certificate", name), "letters, digits, . _ and -, at most 64")

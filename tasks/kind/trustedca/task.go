@@ -7,9 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"path"
-	"slices"
 	"strings"
 
 	"phoenix/tasks"
@@ -75,7 +73,7 @@ func (t *task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range slices.Sorted(maps.Keys(want)) {
+	for _, name := range tasks.Keys(want) {
 		if err := compare(h, &d, name, want[name]); err != nil {
 			return nil, err
 		}

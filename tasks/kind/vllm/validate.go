@@ -2,7 +2,6 @@ package vllm
 
 import (
 	"fmt"
-	"maps"
 	"net/netip"
 	"path"
 	"regexp"
@@ -138,7 +137,7 @@ func (s *Spec) argumentProblems() []tasks.Problem {
 		keys[strings.ReplaceAll(k, "_", "-")] = k
 	}
 	seen := map[string]bool{}
-	for _, name := range slices.Sorted(maps.Keys(s.Arguments)) {
+	for _, name := range tasks.Keys(s.Arguments) {
 		at, plain := "arguments."+name, strings.ReplaceAll(name, "_", "-")
 		words, err := argument(name, s.Arguments[name])
 		switch {

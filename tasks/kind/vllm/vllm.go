@@ -15,7 +15,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -140,7 +139,7 @@ func (s *Spec) command() []string {
 	if s.TrustRemoteCode {
 		argv = append(argv, "--trust-remote-code")
 	}
-	for _, name := range slices.Sorted(maps.Keys(s.Arguments)) {
+	for _, name := range tasks.Keys(s.Arguments) {
 		words, _ := argument(name, s.Arguments[name]) // Validate has seen the fault
 		argv = append(argv, words...)
 	}
