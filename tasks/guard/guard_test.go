@@ -24,7 +24,7 @@ type stage struct {
 	t     *testing.T
 	h     *taskstest.Tree
 	token chan tasks.Confirm
-	live  string // what the restore programs have put into effect
+	live  atomic.Value // a string: what the restore programs have put into effect
 }
 
 // newStage makes a machine whose watchdog is a real one when watch is set, and one
@@ -43,10 +43,16 @@ func newStage(t *testing.T, watch bool) *stage {
 		return tasks.Output{}
 	}
 	s.h.Programs["ifreload"] = func(_ context.Context, h tasks.Host, _ tasks.Cmd) tasks.Output {
-		s.live = taskstest.Get(t, h, managed)
+		s.live.Store(taskstest.Get(t, h, managed))
 		return tasks.Output{}
 	}
 	return s
+}
+
+// now is what is in effect; empty where nothing was put back.
+func (s *stage) now() string {
+	live, _ := s.live.Load().(string)
+	return live
 }
 
 func (s *stage) scope(ctx context.Context) context.Context {
@@ -85,8 +91,8 @@ func (s *stage) confirm(ctx context.Context) error {
 
 func (s *stage) isOld(t *testing.T) {
 	t.Helper()
-	if got := taskstest.Get(t, s.h, managed); got != "old\n" || s.live != "old\n" {
-		t.Errorf("the file is %q, in effect is %q; want the old", got, s.live)
+	if got := taskstest.Get(t, s.h, managed); got != "old\n" || s.now() != "old\n" {
+		t.Errorf("the file is %q, in effect is %q; want the old", got, s.now())
 	}
 	if _, err := s.h.Stat(fresh); err == nil {
 		t.Error("a file that was not there before is still there")

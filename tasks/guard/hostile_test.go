@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -49,12 +50,12 @@ func TestALinkThatLeadsNowhereIsNoMissingFile(t *testing.T) {
 type full struct {
 	tasks.Host
 	until time.Time
-	tried *int
+	tried *atomic.Int32
 }
 
 func (f full) Write(ctx context.Context, e tasks.Edit) error {
 	if e.Path == managed && string(e.Data) == "old\n" && time.Now().Before(f.until) {
-		*f.tried++
+		f.tried.Add(1)
 		return syscall.ENOSPC
 	}
 	return f.Host.Write(ctx, e)
@@ -71,14 +72,14 @@ func TestTakingBackIsTriedUntilItWorks(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newStage(t, true)
-				tried, released := 0, 0
+				var tried, released atomic.Int32
 				h := full{s.h, time.Now().Add(c.full), &tried}
 				s.h.Programs["systemd-run"] = func(ctx context.Context, _ tasks.Host, cmd tasks.Cmd) tasks.Output {
 					go func() { _ = guard.Watch(context.WithoutCancel(ctx), h, cmd.Argv[len(cmd.Argv)-1]) }()
 					return tasks.Output{}
 				}
 				s.h.Programs["pve-firewall"] = func(context.Context, tasks.Host, tasks.Cmd) tasks.Output {
-					released++
+					released.Add(1)
 					return tasks.Output{}
 				}
 				change := guard.Change{
@@ -93,8 +94,8 @@ func TestTakingBackIsTriedUntilItWorks(t *testing.T) {
 				}
 				<-time.After(15 * time.Minute)
 				s.isOld(t)
-				if tried == 0 || released == 0 {
-					t.Errorf("tried %d times, released %d times", tried, released)
+				if tried.Load() == 0 || released.Load() == 0 {
+					t.Errorf("tried %d times, released %d times", tried.Load(), released.Load())
 				}
 			})
 		})
@@ -119,7 +120,7 @@ func TestAHelperThatWasKilledInTheChangeIsNotWaitedFor(t *testing.T) {
 					return tasks.Output{}
 				}
 				s.h.Programs["ifreload"] = func(_ context.Context, h tasks.Host, _ tasks.Cmd) tasks.Output {
-					s.live = taskstest.Get(t, h, managed)
+					s.live.Store(taskstest.Get(t, h, managed))
 					return tasks.Output{}
 				}
 				end := make(chan struct{})
