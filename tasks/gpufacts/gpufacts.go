@@ -161,7 +161,7 @@ type Clocks struct {
 type ECC struct {
 	Enabled bool `json:"enabled"`
 	// Pending is what it will be after the next reset.
-	Pending bool `json:"pending"`
+	Pending *bool `json:"pending,omitempty"`
 	// Volatile counts since the driver was loaded, Aggregate over the card's life.
 	Volatile  *ECCErrors `json:"volatile,omitempty"`
 	Aggregate *ECCErrors `json:"aggregate,omitempty"`
@@ -177,7 +177,7 @@ type ECCErrors struct {
 type MIG struct {
 	Enabled bool `json:"enabled"`
 	// Pending is what it will be after the next reset.
-	Pending bool `json:"pending"`
+	Pending *bool `json:"pending,omitempty"`
 	// MaxInstances that the card can be divided into.
 	MaxInstances *int          `json:"max_instances,omitempty"`
 	Instances    []MIGInstance `json:"instances,omitzero"`
@@ -217,8 +217,8 @@ type RowRemapping struct {
 	Uncorrected int `json:"uncorrected"`
 	// Pending tells that rows wait for the next reset, Failed that a row could not be
 	// replaced: the card is to be exchanged.
-	Pending bool `json:"pending"`
-	Failed  bool `json:"failed"`
+	Pending *bool `json:"pending,omitempty"`
+	Failed  *bool `json:"failed,omitempty"`
 }
 
 // Process is one that uses a card.

@@ -37,7 +37,7 @@ func TestAFactThatIsNotKnown_isAbsent(t *testing.T) {
 		{"zeros that are known", GPU{Minor: &zero, PersistenceMode: &no, FansPercent: []int{0}, Temperature: &Temperature{GPU: &zero}},
 			`{"index":0,"minor":0,"temperature":{"gpu_c":0},"fans_percent":[0],"persistence_mode":false}`},
 		{"lists that are known to be empty", GPU{Processes: []Process{}, ThrottleReasons: []string{}, MIG: &MIG{Instances: []MIGInstance{}}},
-			`{"index":0,"throttle_reasons":[],"mig":{"enabled":false,"pending":false,"instances":[]},"processes":[]}`},
+			`{"index":0,"throttle_reasons":[],"mig":{"enabled":false,"instances":[]},"processes":[]}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, err := json.Marshal(c.gpu)

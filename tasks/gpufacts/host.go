@@ -1,5 +1,11 @@
 package gpufacts
 
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
 // Sources of facts, from the best to the poorest. What a better one did not give, a
 // poorer one was asked for; none is mixed with another.
 const (
@@ -44,6 +50,12 @@ type Host struct {
 	Containers []Container `json:"containers,omitempty"`
 	// Unreadable lists what could not be told, and why.
 	Unreadable []string `json:"unreadable,omitempty"`
+	// Machine is what a check looks at beside the cards; nil elsewhere.
+	Machine *Machine `json:"machine,omitempty"`
+	// Findings are what is wrong, the worst first. They are made at the workstation.
+	Findings []Finding `json:"findings,omitempty"`
+	// Ledger is who has which card; nil where it was not asked for.
+	Ledger []Entry `json:"ledger,omitempty"`
 }
 
 // Missed is a source that gave nothing.
@@ -61,8 +73,14 @@ type Card struct {
 	Driver string `json:"driver,omitempty"`
 	// Node is its device node, "/dev/nvidia0"; empty while NVIDIA's driver has it not.
 	Node string `json:"node,omitempty"`
+	// UUID as the driver's own list has it, which knows it also of a card that is lost; empty
+	// where no program has used the card since the driver was loaded.
+	UUID string `json:"uuid,omitempty"`
 	// Assigned are the containers whose configuration gives them the node.
 	Assigned []int `json:"assigned,omitempty"`
+	// Parts are the MIG instances of a divided card, each with the containers that have its
+	// capability: "gi1/ci0 901", by the numbers of its GPU instance and compute instance.
+	Parts []string `json:"parts,omitempty"`
 }
 
 // Owner is whom a process belongs to.
@@ -84,6 +102,8 @@ type Container struct {
 	CTID int `json:"ctid"`
 	// Name is its hostname, as configured.
 	Name string `json:"name,omitempty"`
+	// Template tells that it never runs.
+	Template bool `json:"template,omitempty"`
 }
 
 // Card is what the host knows of the card with an address; nil when it has none there.
@@ -94,6 +114,41 @@ func (h *Host) Card(address string) *Card {
 		}
 	}
 	return nil
+}
+
+// Holders are the containers whose configuration on the host gives them an instance of a
+// card.
+func (h *Host) Holders(g *GPU, i *MIGInstance) []int {
+	c := h.Card(g.PCIAddress)
+	if c == nil || i.GPUInstance == nil || i.ComputeInstance == nil {
+		return nil
+	}
+	at := fmt.Sprintf("gi%d/ci%d", *i.GPUInstance, *i.ComputeInstance)
+	for _, p := range c.Parts {
+		if words := strings.Fields(p); len(words) > 0 && words[0] == at {
+			return numbers(words[1:])
+		}
+	}
+	return nil
+}
+
+func numbers(words []string) (out []int) {
+	for _, w := range words {
+		if n, err := strconv.Atoi(w); err == nil {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// Template tells whether a container is known to be one.
+func (h *Host) Template(ctid int) bool {
+	for _, c := range h.Containers {
+		if c.CTID == ctid {
+			return c.Template
+		}
+	}
+	return false
 }
 
 // Owner is whom a process belongs to; nil when that is not known, as for one that has

@@ -64,8 +64,6 @@ func yes(text string) *bool {
 	return &on
 }
 
-func isYes(text string) bool { b := yes(text); return b != nil && *b }
-
 // bytes is a number of MiB. A machine's card has less than a pebibyte.
 func bytes(text string) *uint64 {
 	word, is := strings.CutSuffix(known(text), " MiB")
@@ -174,7 +172,7 @@ func (c *card) ecc() *gpufacts.ECC {
 	if now == nil {
 		return nil
 	}
-	return &gpufacts.ECC{Enabled: *now, Pending: isYes(c.ECCPending), Volatile: c.Volatile.facts(), Aggregate: c.Aggregate.facts()}
+	return &gpufacts.ECC{Enabled: *now, Pending: yes(c.ECCPending), Volatile: c.Volatile.facts(), Aggregate: c.Aggregate.facts()}
 }
 
 func (e eccErrors) facts() *gpufacts.ECCErrors {
@@ -209,7 +207,7 @@ func (c *card) mig() *gpufacts.MIG {
 	if now == nil {
 		return nil
 	}
-	m := &gpufacts.MIG{Enabled: *now, Pending: isYes(c.MIGPending)}
+	m := &gpufacts.MIG{Enabled: *now, Pending: yes(c.MIGPending)}
 	if *now {
 		m.Instances = []gpufacts.MIGInstance{}
 	}
@@ -234,7 +232,7 @@ func (r remapped) facts() *gpufacts.RowRemapping {
 	if corrected == nil || uncorrected == nil {
 		return nil
 	}
-	return &gpufacts.RowRemapping{Corrected: *corrected, Uncorrected: *uncorrected, Pending: isYes(r.Pending), Failed: isYes(r.Failed)}
+	return &gpufacts.RowRemapping{Corrected: *corrected, Uncorrected: *uncorrected, Pending: yes(r.Pending), Failed: yes(r.Failed)}
 }
 
 // processes in the order of their numbers. One that both computes and draws may be told

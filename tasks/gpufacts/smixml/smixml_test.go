@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"os"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
 	"phoenix/tasks/gpufacts"
+	"phoenix/tasks/gpufacts/findings"
 )
 
 func read(t testing.TB, name string) string {
@@ -70,6 +72,26 @@ func TestRead_whatIsNoneLeavesThePoorerFacts(t *testing.T) {
 		Read(&h)
 		if !reflect.DeepEqual(h.Document, before) || len(h.Missed) != 3 || h.Missed[1].Source != gpufacts.SourceSMI || h.Missed[1].Text == "" || h.SMI != "" {
 			t.Errorf("%s: %+v", name, h)
+		}
+	}
+}
+
+func TestRead_aStateThatIsNotToldIsAbsent(t *testing.T) {
+	text := read(t, "a100-mig-470.xml")
+	for _, key := range []string{"pending_ecc", "pending_mig", "remapped_row_pending", "remapped_row_failure"} {
+		text = regexp.MustCompile("<"+key+">[^<]*<").ReplaceAllString(text, "<"+key+">N/A<")
+	}
+	h := gpufacts.Host{SMI: text}
+	Read(&h)
+	if e, r := h.GPUs[0].ECC, h.GPUs[0].RowRemapping; e == nil || !e.Enabled || e.Pending != nil || r != nil && (r.Pending != nil || r.Failed != nil) {
+		t.Errorf("%+v, %+v", e, r)
+	}
+	if m := h.GPUs[0].MIG; m == nil || !m.Enabled || m.Pending != nil {
+		t.Errorf("%+v", m)
+	}
+	for _, f := range findings.OfCard(&h.GPUs[0]) {
+		if f.Severity == gpufacts.SeverityNote || strings.Contains(f.Word, "pending") {
+			t.Errorf("found %+v", f)
 		}
 	}
 }

@@ -14,7 +14,8 @@ func ecc(c *card) {
 	if !c.ok("nvmlDeviceGetEccMode", r) {
 		return
 	}
-	c.gpu.ECC = &gpufacts.ECC{Enabled: now == nvml.FEATURE_ENABLED, Pending: pending == nvml.FEATURE_ENABLED}
+	then := pending == nvml.FEATURE_ENABLED
+	c.gpu.ECC = &gpufacts.ECC{Enabled: now == nvml.FEATURE_ENABLED, Pending: &then}
 	if c.gpu.ECC.Enabled {
 		c.gpu.ECC.Volatile = eccErrors(c, nvml.VOLATILE_ECC)
 		c.gpu.ECC.Aggregate = eccErrors(c, nvml.AGGREGATE_ECC)
@@ -42,7 +43,7 @@ func rowRemapping(c *card) {
 	}
 	corrected, uncorrected, pending, failed, r := c.dev.GetRemappedRows()
 	if c.ok("nvmlDeviceGetRemappedRows", r) {
-		c.gpu.RowRemapping = &gpufacts.RowRemapping{Corrected: corrected, Uncorrected: uncorrected, Pending: pending, Failed: failed}
+		c.gpu.RowRemapping = &gpufacts.RowRemapping{Corrected: corrected, Uncorrected: uncorrected, Pending: &pending, Failed: &failed}
 	}
 }
 

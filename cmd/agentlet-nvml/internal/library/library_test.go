@@ -95,7 +95,7 @@ func TestAServerOfEightA100(t *testing.T) {
 	if m := facts(t, notes, 7, "memory").Memory; m == nil || m.Total != 40960<<20 || m.Reserved != nil {
 		t.Errorf("its memory is %+v", m)
 	}
-	if m := facts(t, notes, 7, "mig").MIG; m == nil || m.Enabled || m.Pending || m.MaxInstances != nil || m.Instances != nil {
+	if m := facts(t, notes, 7, "mig").MIG; m == nil || m.Enabled || m.Pending == nil || *m.Pending || m.MaxInstances != nil || m.Instances != nil {
 		t.Errorf("its division is %+v", m)
 	}
 }

@@ -26,7 +26,8 @@ func mig(c *card) {
 	if !c.ok("nvmlDeviceGetMigMode", r) {
 		return
 	}
-	m := &gpufacts.MIG{Enabled: now == nvml.DEVICE_MIG_ENABLE, Pending: pending == nvml.DEVICE_MIG_ENABLE}
+	then := pending == nvml.DEVICE_MIG_ENABLE
+	m := &gpufacts.MIG{Enabled: now == nvml.DEVICE_MIG_ENABLE, Pending: &then}
 	c.gpu.MIG = m
 	m.MaxInstances = number(c, "nvmlDeviceGetMaxMigDeviceCount", c.dev.GetMaxMigDeviceCount)
 	const handle = "nvmlDeviceGetMigDeviceHandleByIndex"
