@@ -24,6 +24,7 @@ import (
 	"phoenix/tasks/kind/health"
 	"phoenix/tasks/kind/kernel"
 	"phoenix/tasks/kind/lxc"
+	"phoenix/tasks/kind/mig"
 	"phoenix/tasks/kind/network"
 	"phoenix/tasks/kind/nfs"
 	"phoenix/tasks/kind/nvidia"
@@ -73,6 +74,7 @@ func All() tasks.Registry {
 		health.Kind(),
 		kernel.Kind(),
 		lxc.Kind(),
+		mig.Kind(),
 		network.Kind(),
 		nfs.Kind(),
 		nvidia.Kind(),
