@@ -2,7 +2,6 @@ package bootcheck
 
 import (
 	"fmt"
-	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -198,7 +197,7 @@ type working struct {
 // readMakers reads all that may make a node.
 func (m *machine) readMakers() []working {
 	var out []working
-	for _, unit := range slices.Sorted(maps.Keys(m.units.enabled)) {
+	for _, unit := range tasks.Keys(m.units.enabled) {
 		if strings.HasSuffix(unit, ".service") {
 			out = append(out, working{name: unit, text: strings.Join(commands(m.units.text(unit)), "\n"), unit: true})
 		}

@@ -28,6 +28,7 @@ type answer struct {
 	Owners       []gpufacts.Owner     `json:"owners,omitempty"`
 	Containers   []gpufacts.Container `json:"containers,omitempty"`
 	Unreadable   []string             `json:"unreadable,omitempty"`
+	Machine      *gpufacts.Machine    `json:"machine,omitempty"`
 }
 
 // line is a gpufacts.GPU as far as the helper knows it.

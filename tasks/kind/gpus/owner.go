@@ -101,14 +101,55 @@ func (g *gatherer) containers() error {
 	return nil
 }
 
+// divided lists the MIG instances of the cards, and remembers them by the nodes of their
+// capabilities.
+func (g *gatherer) divided() {
+	g.parts = map[string]*string{}
+	for i := range g.f.Cards {
+		c := &g.f.Cards[i]
+		minor, is := strings.CutPrefix(c.Node, "/dev/nvidia")
+		if !is {
+			continue
+		}
+		dir := gpu.Capabilities + "/gpu" + minor + "/mig"
+		var files []string
+		for _, gi := range g.below(dir, "gi") {
+			for _, ci := range g.below(dir+"/"+gi, "ci") {
+				files = append(files, gi+"/"+ci)
+			}
+		}
+		c.Parts = files
+		for n := range files {
+			node, err := gpu.CapabilityNode(g.h, dir+"/"+files[n]+"/access")
+			if err != nil {
+				g.unreadable(err)
+				continue
+			}
+			g.parts[node] = &c.Parts[n]
+		}
+	}
+}
+
+// below are the folders of one sort in a folder, which need not be there.
+func (g *gatherer) below(dir, sort string) (out []string) {
+	names, err := g.h.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		g.unreadable(err)
+	}
+	for _, n := range names {
+		if strings.HasPrefix(n, sort) {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
 func (g *gatherer) container(ctid int, head *pve.Section) {
 	assigned := false
-	for _, node := range nodes(head) {
-		for i := range g.f.Cards {
-			if c := &g.f.Cards[i]; c.Node == node && !slices.Contains(c.Assigned, ctid) {
-				c.Assigned = append(c.Assigned, ctid)
-				assigned = true
-			}
+	for _, node := range gpu.Given(head) {
+		assigned = assign(g.f.Cards, node, ctid) || assigned
+		if p := g.parts[node]; p != nil {
+			*p += " " + strconv.Itoa(ctid)
 		}
 	}
 	for i := range g.f.Owners {
@@ -116,24 +157,19 @@ func (g *gatherer) container(ctid int, head *pve.Section) {
 	}
 	if assigned {
 		name, _ := head.Get("hostname")
-		g.f.Containers = append(g.f.Containers, gpufacts.Container{CTID: ctid, Name: printable(name)})
+		template, _ := head.Get("template")
+		g.f.Containers = append(g.f.Containers, gpufacts.Container{CTID: ctid, Name: printable(name), Template: template == "1"})
 	}
 }
 
-// nodes are the device nodes of cards that a container has: by its devN entries, and,
-// as before Proxmox VE 8.1, by raw mounts.
-func nodes(head *pve.Section) []string {
-	var out []string
-	for _, value := range head.Indexed("dev") {
-		if p, err := pve.ParsePropertyString(value, "path"); err == nil {
-			node, _ := p.Get("path")
-			out = append(out, node)
+// assign notes that a container has a node.
+func assign(cards []gpufacts.Card, node string, ctid int) (is bool) {
+	for i := range cards {
+		c := &cards[i]
+		if node == c.Node && node != "" && !slices.Contains(c.Assigned, ctid) {
+			c.Assigned = append(c.Assigned, ctid)
+			is = true
 		}
 	}
-	for _, raw := range head.Raw() {
-		if node, _, _ := strings.Cut(raw.Value, " "); raw.Key == "lxc.mount.entry" {
-			out = append(out, node)
-		}
-	}
-	return slices.DeleteFunc(out, func(node string) bool { return !gpu.IsNode(node) })
+	return is
 }

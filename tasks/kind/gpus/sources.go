@@ -40,7 +40,7 @@ func (g *gatherer) nvml(ctx context.Context) *gpufacts.Fault {
 		if _, err := g.h.Stat(file); err != nil {
 			continue // the next folder, or the upload, will show what is wrong
 		}
-		out, fault := g.run(ctx, file, "--deadline", probeDeadline)
+		out, fault := g.ask(ctx, file)
 		if fault == nil {
 			var err error
 			if fault, err = g.document(out.Stdout); err != nil {
@@ -69,18 +69,24 @@ func (g *gatherer) run(ctx context.Context, argv ...string) (tasks.Output, *gpuf
 	ctx, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
 	out, err := g.h.Run(ctx, tasks.Cmd{Argv: argv, ReadOnly: true})
+	if err == nil {
+		return out, nil
+	}
+	return out, faultOf(err, argv[0])
+}
+
+// faultOf is why a program gave nothing.
+func faultOf(err error, program string) *gpufacts.Fault {
 	kind := gpufacts.KindOther
 	switch {
-	case err == nil:
-		return out, nil
 	case errors.Is(err, context.DeadlineExceeded):
 		kind = gpufacts.KindTimeout
 	case errors.Is(err, fs.ErrPermission):
 		kind = gpufacts.KindPermission
-	case errors.Is(err, fs.ErrNotExist) && !path.IsAbs(argv[0]):
+	case errors.Is(err, fs.ErrNotExist) && !path.IsAbs(program):
 		kind = gpufacts.KindLibraryMissing // the two come together
 	}
-	return out, &gpufacts.Fault{Kind: kind, Text: err.Error()}
+	return &gpufacts.Fault{Kind: kind, Text: err.Error()}
 }
 
 // firstLine is the first line of what a program said, for a message.

@@ -31,16 +31,28 @@ type task struct{ spec *Spec }
 
 // Check gathers the facts, a gpufacts.Host; nothing ever differs.
 func (t *task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
+	if t.spec.EveryMS > 0 {
+		return nil, t.watch(ctx, h)
+	}
+	f, err := t.gather(ctx, h, nil)
+	if err != nil {
+		return nil, err
+	}
+	return nil, tasks.SetData(ctx, f)
+}
+
+// gather is one answer; s is that of many samples, nil for one.
+func (t *task) gather(ctx context.Context, h tasks.Host, s *stream) (*answer, error) {
 	cards, err := gpu.Cards(h)
 	if err != nil {
 		return nil, err
 	}
-	g := &gatherer{h: h, probe: t.spec.Probe, cards: cards}
+	g := &gatherer{h: h, spec: t.spec, probe: t.spec.Probe, cards: cards, stream: s}
 	g.f.GPUs = []json.RawMessage{}
-	if len(cards) > 0 {
+	if len(cards) > 0 || t.spec.Inspect && left(h) {
 		g.all(ctx)
 	}
-	return nil, tasks.SetData(ctx, &g.f)
+	return &g.f, nil
 }
 
 // Apply has nothing to do.
@@ -49,12 +61,17 @@ func (*task) Apply(context.Context, tasks.Host, tasks.Diff) error { return nil }
 // gatherer reads one thing after another and remembers what it could not read.
 type gatherer struct {
 	h     tasks.Host
+	spec  *Spec
 	probe string
 	cards []gpu.Card
 	bound []gpu.Bound
 	f     answer
+	// parts are the MIG instances in f.Cards by the nodes of their capabilities.
+	parts map[string]*string
 	// pids of the processes on the cards, in order.
 	pids []int
+	// stream is the probe at work for many samples; nil for one.
+	stream *stream
 }
 
 func (g *gatherer) all(ctx context.Context) {
@@ -66,21 +83,25 @@ func (g *gatherer) all(ctx context.Context) {
 		card := gpufacts.Card{Address: c.Address, Driver: c.Driver}
 		for _, b := range g.bound {
 			if b.Address == c.Address {
-				card.Node = b.Node()
+				card.Node, card.UUID = b.Node(), b.UUID
 			}
 		}
 		g.f.Cards = append(g.f.Cards, card)
 	}
-	if fault := g.nvml(ctx); fault != nil {
+	if fault := g.library(ctx); fault != nil {
 		g.missed(gpufacts.SourceNVML, fault)
-		if fault = g.smi(ctx, fault.Kind); fault != nil {
+		if fault = g.secondBest(ctx, fault.Kind); fault != nil {
 			g.missed(gpufacts.SourceSMI, fault)
 		}
 		g.kernel()
 	}
 	g.owners()
+	g.divided()
 	if err := g.containers(); err != nil {
 		g.unreadable(err)
+	}
+	if g.spec.Inspect {
+		g.inspect(ctx)
 	}
 }
 

@@ -95,8 +95,8 @@ func TestGPUs_belongToContainersAndTheirProcesses(t *testing.T) {
 		t.Fatal(err)
 	}
 	want.Cards = []gpufacts.Card{
-		{Address: "0000:01:00.0", Driver: "nvidia", Node: "/dev/nvidia0", Assigned: []int{900}},
-		{Address: "0000:41:00.0", Driver: "nvidia", Node: "/dev/nvidia1", Assigned: []int{900, 901}},
+		{Address: "0000:01:00.0", Driver: "nvidia", Node: "/dev/nvidia0", UUID: "GPU-00000000-0000-0000-0000-000000000001", Assigned: []int{900}},
+		{Address: "0000:41:00.0", Driver: "nvidia", Node: "/dev/nvidia1", UUID: "GPU-00000000-0000-0000-0000-000000000002", Assigned: []int{900, 901}},
 	}
 	want.Owners = []gpufacts.Owner{{PID: 4001, Name: "python3", CTID: 900, Runtime: "docker", Container: inner}, {PID: 4002, Name: "nvtop"}}
 	want.Containers = []gpufacts.Container{{CTID: 900, Name: "llm"}, {CTID: 901, Name: "old"}}
@@ -108,6 +108,38 @@ func TestGPUs_belongToContainersAndTheirProcesses(t *testing.T) {
 	}
 	if f.Owner(4003) != nil || len(f.GPUs[0].Processes) != 2 {
 		t.Error("a process that has ended is not kept with what the driver said of it")
+	}
+}
+
+func TestGPUs_aTemplateIsToldAsSuch(t *testing.T) {
+	files := host()
+	files["/etc/pve/lxc/903.conf"] = "dev0: /dev/nvidia0\nhostname: base\ntemplate: 1\n"
+	f := ask(t, withProbe, machine(t, files, map[string]tasks.Output{probe: says(document, 0)}))
+	if !f.Template(903) || f.Template(900) {
+		t.Errorf("%+v", f.Containers)
+	}
+}
+
+func TestGPUs_instancesGoWithTheContainersThatHaveTheirCapability(t *testing.T) {
+	files := host()
+	mig := "/proc/driver/nvidia/capabilities/gpu0/mig/"
+	for at, minor := range map[string]string{"gi1/access": "12", "gi1/ci0/access": "13", "gi2/access": "21", "gi2/ci0/access": "22", "gi2/ci1/access": "no number"} {
+		files[mig+at] = "DeviceFileMinor: " + minor + "\nDeviceFileMode: 292\nDeviceFileModify: 1\n"
+	}
+	files["/etc/pve/lxc/904.conf"] = "dev0: /dev/nvidia0\ndev1: /dev/nvidia-caps/nvidia-cap12,mode=0444\ndev2: /dev/nvidia-caps/nvidia-cap13,mode=0444\nhostname: part\n"
+	f := ask(t, withProbe, machine(t, files, map[string]tasks.Output{probe: says(document, 0)}))
+	if got, want := f.Cards[0].Parts, []string{"gi1/ci0 904", "gi2/ci0", "gi2/ci1"}; !slices.Equal(got, want) || f.Cards[1].Parts != nil {
+		t.Errorf("got %q and %q, want %q", got, f.Cards[1].Parts, want)
+	}
+	gi, ci, other := 1, 0, 2
+	if got := f.Holders(&f.GPUs[0], &gpufacts.MIGInstance{GPUInstance: &gi, ComputeInstance: &ci}); !slices.Equal(got, []int{904}) {
+		t.Errorf("the holders are %v", got)
+	}
+	if got := f.Holders(&f.GPUs[0], &gpufacts.MIGInstance{GPUInstance: &other, ComputeInstance: &ci}); len(got) > 0 {
+		t.Errorf("the holders of another are %v", got)
+	}
+	if len(f.Unreadable) != 1 {
+		t.Errorf("not to be read: %q", f.Unreadable)
 	}
 }
 
