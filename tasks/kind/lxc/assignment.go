@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -14,7 +13,7 @@ import (
 )
 
 // Assignment says which of the host's NVIDIA cards a container gets: "none", "all", or
-// indexes, UUIDs and PCI addresses of cards. In JSON it is a string with commas, a
+// indexes, UUIDs and PCI addresses of cards, or UUIDs of MIG instances. In JSON it is a string with commas, a
 // list, or a single index.
 type Assignment []string
 
@@ -55,29 +54,8 @@ func (a *Assignment) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// The ways to name a card. The domain of a PCI address has 8 digits in nvidia-smi, 4 in
-// Linux (more where they do not fit), and lspci leaves it out.
-var (
-	gpuIndex   = regexp.MustCompile(`^(0|[1-9][0-9]{0,2})$`)
-	gpuUUID    = regexp.MustCompile(`^GPU-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
-	gpuAddress = regexp.MustCompile(`^(?:([0-9a-f]{4,8}):)?([0-9a-f]{2}:[0-9a-f]{2}\.[0-7])$`)
-)
-
 // canonGPU is the one form of a card's name; ok is false for what is none.
-func canonGPU(word string) (name string, ok bool) {
-	if gpuIndex.MatchString(word) {
-		return word, true
-	}
-	lower := strings.ToLower(word)
-	if id, is := strings.CutPrefix(lower, "gpu-"); is {
-		return "GPU-" + id, gpuUUID.MatchString("GPU-" + id)
-	}
-	m := gpuAddress.FindStringSubmatch(lower)
-	if m == nil {
-		return word, false
-	}
-	return fmt.Sprintf("%04s:%s", strings.TrimLeft(m[1], "0"), m[2]), true
-}
+func canonGPU(word string) (name string, ok bool) { return gpu.CardName(word) }
 
 // None tells whether all cards are taken away.
 func (a Assignment) None() bool { return slices.Equal(a, Assignment{AssignNone}) }
@@ -102,15 +80,16 @@ func (a Assignment) String() string { return strings.Join(a, ",") }
 // setting has one owner.
 func (s *Spec) validateGPUs(p *problems) {
 	const at = "gpu_assignment"
-	if s.GPUAssignment == nil {
+	if s.GPUAssignment == nil && s.GPULedger == nil {
 		return
 	}
-	p.require(len(s.GPUAssignment) > 0, at, `write "none" to take all away`, "names no card")
+	p.require(s.GPUAssignment == nil || len(s.GPUAssignment) > 0, at, `write "none" to take all away`, "names no card")
 	if !s.GPUAssignment.None() && !s.GPUAssignment.All() {
 		s.GPUAssignment.validate(p, at)
 	}
 	for i, d := range s.Devices {
-		p.require(!gpu.IsNode(d.Path), fmt.Sprintf("devices.%d.path", i), "take it out of one of the two", "%s belongs to gpu_assignment", d.Path)
+		ours := gpu.IsNode(d.Path) || gpu.IsCapability(d.Path) && len(s.GPUAssignment.Instances()) > 0
+		p.require(!ours, fmt.Sprintf("devices.%d.path", i), "take it out of one of the two", "%s belongs to gpu_assignment", d.Path)
 	}
 	if s.LXCOptions == nil {
 		return
@@ -122,16 +101,19 @@ func (s *Spec) validateGPUs(p *problems) {
 }
 
 func (a Assignment) validate(p *problems, at string) {
-	const hint = "indexes as nvidia-smi counts (0,1), UUIDs (GPU-…), PCI addresses (0000:01:00.0), all, or none"
+	const hint = "indexes as nvidia-smi counts (0,1), UUIDs (GPU-…, MIG-…), PCI addresses (0000:01:00.0), all, or none"
 	var seen []string
 	for i, word := range a {
 		at := fmt.Sprintf("%s.%d", at, i)
 		name, ok := canonGPU(word)
+		if id := canonMIG(word); id != "" {
+			name, ok = id, true
+		}
 		switch {
 		case word == AssignNone, word == AssignAll:
 			p.add(at, "", "%q stands alone", word)
-		case strings.HasPrefix(word, "MIG-"):
-			p.add(at, "pass its nodes in /dev/nvidia-caps through devices", "%q is a part of a card, and whole cards are given", word)
+		case !ok && strings.HasPrefix(strings.ToUpper(word), "MIG-"):
+			p.add(at, "MIG- and a UUID, as `nvidia-smi -L` lists it with driver 470 and later", "%q is not the UUID of a MIG instance", word)
 		case !ok:
 			p.add(at, hint, "%q is not the name of a card", word)
 		case slices.Contains(seen, name):

@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	uuid1 = "GPU-00000000-0000-0000-0000-000000000001"
-	uuid2 = "GPU-00000000-0000-0000-0000-000000000002"
+	uuid1 = "GPU-b7bdd928-0000-0000-0000-000000000001"
+	uuid2 = "GPU-3129ab86-0000-0000-0000-000000000002"
 )
 
 func TestAssignmentNamesCardsInOneForm(t *testing.T) {
@@ -59,7 +59,7 @@ func TestAssignmentFaults(t *testing.T) {
 		"an index below 0":               {`"gpu_assignment":-1`, "gpu_assignment.0", `"-1" is not the name of a card`},
 		"a fraction":                     {`"gpu_assignment":[0.5]`, "gpu_assignment.0", `"0.5" is not the name of a card`},
 		"half a UUID":                    {`"gpu_assignment":"GPU-00000000"`, "gpu_assignment.0", `"GPU-00000000" is not the name of a card`},
-		"a part of a card":               {`"gpu_assignment":"MIG-00000000-0000-0000-0000-000000000001"`, "gpu_assignment.0", "is a part of a card"},
+		"a part of a card":               {`"gpu_assignment":"MIG-GPU-00000000-0000-0000-0000-000000000001/1/0"`, "gpu_assignment.0", "is not the UUID of a MIG instance"},
 		"an address with a bad function": {`"gpu_assignment":"0000:01:00.9"`, "gpu_assignment.0", `"0000:01:00.9" is not the name of a card`},
 		"a line break":                   {`"gpu_assignment":"0\nlxc.x: 1"`, "gpu_assignment.0", "is not the name of a card"},
 		"a card twice":                   {`"gpu_assignment":"0,1,0"`, "gpu_assignment.2", "0 is named twice"},

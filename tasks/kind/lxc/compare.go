@@ -29,6 +29,7 @@ const (
 	opGPU                // nothing: the host has no such card
 	opStray              // taking lines out of a snapshot
 	opReceipt            // a line of the description
+	opByHand             // nothing: people have to decide
 	opKept               // nothing of its own: it is refused, or done when all else is
 )
 

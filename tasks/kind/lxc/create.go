@@ -198,7 +198,7 @@ func enabled(h tasks.Host, st pve.Storage) error {
 // partsExist looks for the devices and the hook script, without which pct create fails.
 func (t *task) partsExist(h tasks.Host, cfg pve.StorageCfg) error {
 	if p := t.spec.passed; p != nil && p.missing != "" {
-		return lack(byDevice, fmt.Errorf("give it GPU %s: %s", t.spec.GPUAssignment, p.missing))
+		return lack(byDevice, fmt.Errorf("give it GPU %s: %s", t.spec.wantedGPUs(), p.missing))
 	}
 	for _, d := range t.spec.Devices {
 		if _, err := h.Stat(d.Path); err != nil {

@@ -145,7 +145,7 @@ func (t *task) startsFor(ctx context.Context, f *found, found []finding) int {
 	}
 	return slices.IndexFunc(found, func(x finding) bool {
 		again := x.Effect == tasks.EffectRestart || x.Effect == tasks.EffectPending
-		return x.refused == nil && (x.op == opState || f.running && again && t.mayRestart(ctx))
+		return x.refused == nil && x.op != opByHand && (x.op == opState || f.running && again && t.mayRestart(ctx))
 	})
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"strconv"
 	"strings"
 
 	"phoenix/tasks"
@@ -34,61 +33,66 @@ type passed struct {
 	ahead bool
 	// majors are the drivers of character devices by their number.
 	majors map[string]string
+	// others are the devices that the key devices gives.
+	others []string
+	// parts tells that MIG instances are given.
+	parts bool
+	// moved are indexes that mean another card by now.
+	moved []finding
 }
 
-type gpuNode struct{ path, note string }
+// gpuNode is a device node; an empty mode is gpuMode.
+type gpuNode struct{ path, note, mode string }
 
 // findGPUs looks for the cards that the spec names. It is asked once for each check and
 // each apply, before anything is compared.
 func (t *task) findGPUs(ctx context.Context, h tasks.Host) error {
-	a := t.spec.GPUAssignment
-	if a == nil {
+	a, unmet := t.spec.GPUAssignment, t.spec.GPULedger.unmet()
+	if a == nil && unmet == "" {
 		return nil
 	}
-	p := &passed{}
+	p := &passed{missing: unmet}
+	for _, d := range t.spec.Devices {
+		p.others = append(p.others, d.Path)
+	}
 	t.spec.passed = p
 	data, err := tasks.ReadTable(h, "/proc/devices")
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("find GPUs: %w", err)
 	}
 	p.majors = characterMajors(string(data))
-	if a.None() {
+	if a.None() || unmet != "" {
 		return nil
 	}
-	cards, err := gpu.BoundCards(h)
+	cards, err := t.boundCards(ctx, h)
 	if err != nil {
 		return fmt.Errorf("find GPUs: %w", err)
 	}
 	if len(cards) == 0 {
-		p.missing, p.ahead = "NVIDIA's driver is not loaded, or has no card", driverAhead(ctx)
+		p.missing, p.ahead = "NVIDIA's driver is not loaded, or has no card", gpu.DriverAhead(ctx)
 		return nil
 	}
-	if p.missing = p.choose(a, cards); p.missing != "" {
+	if p.missing = p.choose(&t.spec, cards); p.missing != "" {
 		return nil
 	}
-	err = p.look(h)
-	p.ahead = p.missing != "" && driverAhead(ctx)
+	p.moved = t.spec.movedIndexes(cards)
+	if p.missing, err = p.divide(ctx, h, &t.spec, cards); err == nil && p.missing == "" {
+		err = p.look(h)
+	}
+	p.ahead = p.missing != "" && gpu.DriverAhead(ctx)
 	return err
-}
-
-// driverAhead tells whether this is a check of a run that has the driver, or its nodes,
-// made by then.
-func driverAhead(ctx context.Context) bool {
-	return slices.ContainsFunc(tasks.ScopeOf(ctx).Ahead, func(id string) bool {
-		return strings.HasPrefix(id, "nvidia:") || strings.HasPrefix(id, "reboot:")
-	})
 }
 
 // created is why a new container cannot get its cards. No container is made without what
 // it is for.
-func (p *passed) created(ctid int, a Assignment) error {
+func (p *passed) created(s *Spec) error {
 	switch {
 	case p == nil || p.missing == "":
 		return nil
 	case p.ahead:
-		return &tasks.UnknownError{Why: fmt.Sprintf("whether container %d can have GPU %s shows once the steps before it have run: %s", ctid, a, p.missing)}
+		return &tasks.UnknownError{Why: fmt.Sprintf("whether container %d can have GPU %s shows once the steps before it have run: %s", s.CTID, s.wantedGPUs(), p.missing)}
 	}
-	return fmt.Errorf("give container %d GPU %s: %s", ctid, a, p.missing)
+	return fmt.Errorf("give container %d GPU %s: %s", s.CTID, s.wantedGPUs(), p.missing)
 }
 
 // characterMajors reads the first part of /proc/devices.
@@ -104,21 +108,18 @@ func characterMajors(text string) map[string]string {
 }
 
 // choose takes the wanted cards; it returns why one cannot be had.
-func (p *passed) choose(a Assignment, cards []gpu.Bound) (missing string) {
+func (p *passed) choose(s *Spec, cards []gpu.Bound) (missing string) {
 	taken := make([]bool, len(cards))
-	for _, name := range a.Cards() {
-		i := slices.IndexFunc(cards, func(b gpu.Bound) bool { return b.Address == name || b.UUID == name })
-		if n, err := strconv.Atoi(name); err == nil && n < len(cards) {
-			i = n
-		}
+	for _, name := range s.GPUAssignment.Cards() {
+		i := s.cardOf(name, cards)
 		if i < 0 {
-			return fmt.Sprintf("the driver of this host has no card %s; it has %s", name, describe(cards))
+			return s.goneCard(name, cards)
 		}
 		taken[i] = true
 	}
 	for i, b := range cards {
-		if taken[i] || a.All() {
-			p.nodes = append(p.nodes, gpuNode{b.Node(), card(i, b)})
+		if taken[i] || s.GPUAssignment.All() {
+			p.nodes = append(p.nodes, gpuNode{path: b.Node(), note: card(i, b)})
 		}
 	}
 	return ""
@@ -179,7 +180,7 @@ func (p *passed) entries() []entry {
 	for _, n := range p.nodes {
 		var root int
 		var deny bool
-		d := Device{Path: n.path, Mode: gpuMode, UID: &root, GID: &root, DenyWrite: &deny}
+		d := Device{Path: n.path, Mode: orElse(n.mode, gpuMode), UID: &root, GID: &root, DenyWrite: &deny}
 		e := d.entryAt(pathGPU + "." + n.path)
 		e.note = n.note
 		out = append(out, e)
@@ -197,7 +198,7 @@ func (p *passed) surplus(v values) []finding {
 	var seen []string
 	for _, key := range indexedKeys(v, "dev") {
 		node := devicePath(v[key])
-		if !gpu.IsNode(node) {
+		if !p.managed(node) {
 			continue
 		}
 		wanted := slices.ContainsFunc(p.nodes, func(n gpuNode) bool { return n.path == node })
@@ -224,8 +225,8 @@ func devicePath(value string) string {
 	return node
 }
 
-// gpuFindings tells of cards that cannot be given, and of the raw lines by which older
-// tools gave them.
+// gpuFindings tells of cards that cannot be given, and of what else differs beside the
+// device entries.
 func (t *task) gpuFindings(h tasks.Host, f *found) ([]finding, error) {
 	p := t.spec.passed
 	if p == nil {
@@ -238,12 +239,19 @@ func (t *task) gpuFindings(h tasks.Host, f *found) ([]finding, error) {
 				have = append(have, node)
 			}
 		}
-		c := tasks.Change{Path: pathGPU, From: strings.Join(have, " "), To: t.spec.GPUAssignment.String(), Effect: tasks.EffectRestart, Note: tasks.NoteCannot + p.missing}
+		c := tasks.Change{Path: pathGPU, From: strings.Join(have, " "), To: t.spec.wantedGPUs(), Effect: tasks.EffectRestart, Note: tasks.NoteCannot + p.missing}
 		if p.ahead {
 			c.Note = p.missing
 		}
 		return []finding{{Change: c, op: opGPU}}, nil
 	}
+	others, err := t.oldFindings(h, f)
+	return append(others, p.moved...), err
+}
+
+// oldFindings tells of the raw lines by which older tools gave cards.
+func (t *task) oldFindings(h tasks.Host, f *found) ([]finding, error) {
+	p := t.spec.passed
 	if t.spec.LXCOptions != nil {
 		return nil, nil // that list replaces all raw lines
 	}

@@ -3,8 +3,6 @@ package lxc
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"phoenix/tasks"
@@ -47,7 +45,7 @@ func (t *task) findGroups(ctx context.Context, h tasks.Host, f *found) error {
 		gid, ok := groups[d.Group]
 		if !ok {
 			return fmt.Errorf("find the group of device %s: container %d has no group %s; it has: %s",
-				d.Path, t.spec.CTID, d.Group, some(slices.Sorted(maps.Keys(groups))))
+				d.Path, t.spec.CTID, d.Group, some(tasks.Keys(groups)))
 		}
 		if _, mapped := users.host(gid); !mapped {
 			return fmt.Errorf("find the group of device %s: group %s is number %d in container %d, which its map of users does not have",

@@ -77,6 +77,8 @@ type Spec struct {
 	// GPUAssignment gives NVIDIA cards of the host, with the nodes that go with them.
 	// Cards that it does not name are taken away; nil leaves all as they are.
 	GPUAssignment Assignment `json:"gpu_assignment,omitzero"`
+	// GPULedger is what is kept of the cards beside the configuration; nil is nothing.
+	GPULedger *GPULedger `json:"gpu_ledger,omitempty"`
 	// StartAtBoot, BootOrder, BootDelayS and ShutdownTimeoutS say how the host
 	// starts and stops the container.
 	StartAtBoot      *bool `json:"start_at_boot,omitempty"`

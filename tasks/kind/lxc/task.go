@@ -20,6 +20,8 @@ type task struct {
 	kept bool
 	// failed tells that Apply has failed; the Check after it tells what was made all the same.
 	failed bool
+	// looked tells that the driver was made to look at its cards.
+	looked bool
 }
 
 // Paths of changes that are about the container as a whole.
@@ -28,7 +30,8 @@ const (
 	pathState  = "state"
 )
 
-// Check compares the container with the spec. It reads files and starts no program.
+// Check compares the container with the spec. It reads files and starts no program but
+// nvidia-smi, where only that tells which card has a UUID.
 func (t *task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 	f, err := t.load(h)
 	if err != nil {
@@ -47,7 +50,7 @@ func (t *task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 		return nil, err
 	}
 	if !f.exists {
-		if err := t.spec.passed.created(t.spec.CTID, t.spec.GPUAssignment); err != nil {
+		if err := t.spec.passed.created(&t.spec); err != nil {
 			return nil, err
 		}
 		return t.checkMissing(ctx, h), nil
@@ -65,8 +68,8 @@ func (t *task) Check(ctx context.Context, h tasks.Host) (tasks.Diff, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(found) == 0 {
-		found = t.cutOff(h, f)
+	if !slices.ContainsFunc(found, func(x finding) bool { return x.op != opByHand }) {
+		found = append(t.cutOff(h, f), found...)
 	}
 	if len(found) > 0 && f.lock != "" {
 		return t.holdLocked(f, found), nil
@@ -104,7 +107,9 @@ func (t *task) hold(ctx context.Context, h tasks.Host, f *found, d tasks.Diff) e
 				c.Note = joinLines(c.Note, refused.Note())
 			}
 		case tasks.EffectPending:
-			t.awaits(ctx, f, c)
+			if !c.Held() {
+				t.awaits(ctx, f, c)
+			}
 		case tasks.EffectRestart:
 			if why := t.noRestart(ctx); why != "" {
 				c.Note = joinLines(c.Note, "it is written, and then waits for the next start ("+why+")")

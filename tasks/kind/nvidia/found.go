@@ -52,6 +52,7 @@ type machine struct {
 
 	nodesUnit, persistence unit
 	missing                []string // device nodes
+	minors                 []int    // of the cards' nodes
 }
 
 func (t *task) look(ctx context.Context, h tasks.Host) (*machine, error) {
@@ -284,6 +285,9 @@ func (t *task) lookUnits(ctx context.Context, h tasks.Host, m *machine) error {
 	var err error
 	if t.nodes() {
 		if m.nodesUnit, err = lookUnit(ctx, h, nodesUnit); err != nil {
+			return err
+		}
+		if err = m.findMinors(h); err != nil {
 			return err
 		}
 		if m.missing, err = missingNodes(h, m); err != nil {

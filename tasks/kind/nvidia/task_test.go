@@ -419,3 +419,42 @@ func TestValidate_namesTheFault(t *testing.T) {
 		})
 	}
 }
+
+// TestNVIDIA_aCardThatIsOffTheBusKeepsItsNodeAtBoot: the reboot that brings it back is to
+// find its container able to start.
+func TestNVIDIA_aCardThatIsOffTheBusKeepsItsNodeAtBoot(t *testing.T) {
+	const file = "/etc/systemd/system/phoenix-nvidia-nodes.service"
+	for _, address := range []string{"0000:01:00.0", "0000:02:00.0"} {
+		h := installed(t)
+		if res := taskstest.Run(t, nvidia.Kind(), `{}`, h); res.Status != tasks.StatusChanged {
+			t.Fatalf("%+v", res)
+		}
+		before := taskstest.Get(t, h, file)
+		h.remove(t, "/sys/bus/pci/devices/"+address, "/proc/driver/nvidia/gpus/"+address)
+		if res := taskstest.Check(t, nvidia.Kind(), `{}`, h); res.Status != tasks.StatusOK {
+			t.Errorf("without %s: %+v", address, res)
+		}
+		// What else is wrong with the unit is mended all the same.
+		h.put(t, file, strings.Replace(before, "Before=pve-guests.service\n", "", 1))
+		taskstest.Run(t, nvidia.Kind(), `{}`, h)
+		if got := taskstest.Get(t, h, file); got != before || !strings.Contains(got, " -c 0 -c 1 -c 255\n") {
+			t.Errorf("without %s: the unit is\n%s", address, got)
+		}
+	}
+}
+
+// TestNVIDIA_theNodesAreThoseOfTheNumbersThatTheDriverGave: a card that is alone need not be
+// the first.
+func TestNVIDIA_theNodesAreThoseOfTheNumbersThatTheDriverGave(t *testing.T) {
+	h := installed(t)
+	h.remove(t, "/sys/bus/pci/devices/0000:01:00.0", "/proc/driver/nvidia/gpus/0000:01:00.0", "/dev/nvidia0", "/dev/nvidia1")
+	if res := taskstest.Run(t, nvidia.Kind(), `{}`, h); res.Status != tasks.StatusChanged {
+		t.Fatalf("%+v", res)
+	}
+	if got := taskstest.Get(t, h, "/etc/systemd/system/phoenix-nvidia-nodes.service"); !strings.Contains(got, "nvidia-modprobe -c 1 -c 255\n") {
+		t.Errorf("the unit is\n%s", got)
+	}
+	if _, err := h.Stat("/dev/nvidia1"); err != nil {
+		t.Error(err)
+	}
+}

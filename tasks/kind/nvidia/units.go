@@ -3,11 +3,14 @@ package nvidia
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
+	"slices"
+	"sort"
+	"strconv"
 	"strings"
 
 	"phoenix/tasks"
+	"phoenix/tasks/gpu"
 	"phoenix/tasks/systemd"
 )
 
@@ -17,7 +20,7 @@ const (
 	// byPhoenix is the first line of the units that phoenix writes.
 	byPhoenix = "# Written by phoenix."
 	// controlMinor is the minor number of /dev/nvidiactl.
-	controlMinor = 255
+	controlMinor = "255"
 )
 
 func unitFile(name string) string { return "/etc/systemd/system/" + name }
@@ -27,10 +30,10 @@ func unitFile(name string) string { return "/etc/systemd/system/" + name }
 // there does not start. nvidia-modprobe makes either the nodes of cards or, with -u,
 // those of unified memory, or with -m that of nvidia-modeset, which is there only with
 // its module.
-func nodesText(cards int) string {
-	var minors strings.Builder
-	for i := range cards {
-		fmt.Fprintf(&minors, " -c %d", i)
+func nodesText(numbers []int) string {
+	minors := ""
+	for _, n := range numbers {
+		minors += " -c " + strconv.Itoa(n)
 	}
 	return byPhoenix + `
 [Unit]
@@ -41,7 +44,7 @@ Before=pve-guests.service
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-ExecStart=/usr/bin/nvidia-modprobe` + minors.String() + fmt.Sprintf(" -c %d", controlMinor) + `
+ExecStart=/usr/bin/nvidia-modprobe` + minors + ` -c ` + controlMinor + `
 ExecStart=/usr/bin/nvidia-modprobe -u -c 0
 ExecStart=-/usr/bin/nvidia-modprobe -m
 
@@ -66,6 +69,37 @@ ExecStopPost=/bin/rm -rf /var/run/nvidia-persistenced
 WantedBy=multi-user.target
 `
 
+// findMinors tells the numbers of the cards' nodes. Those of a loaded driver say them; they
+// are given in the order in which it finds the cards.
+func (m *machine) findMinors(h tasks.Host) error {
+	bound, err := gpu.BoundCards(h)
+	for _, b := range bound {
+		m.minors = append(m.minors, b.Minor)
+	}
+	for i := 0; len(bound) == 0 && i < len(m.cards); i++ {
+		m.minors = append(m.minors, i)
+	}
+	return err
+}
+
+// unitText is the unit as it should be. What it makes already it goes on making: a card
+// that fell off the bus is back after the boot, and its container does not start without
+// the node. A node too many, as of a card that was taken out for good, is in nobody's way.
+func (m *machine) unitText() string {
+	all := append([]int(nil), m.minors...)
+	if was := m.nodesUnit.text; strings.HasPrefix(was, byPhoenix) {
+		_, line, _ := strings.Cut(was, "ExecStart=/usr/bin/nvidia-modprobe -c ")
+		line, _, _ = strings.Cut(line, " -c "+controlMinor+"\n")
+		for _, word := range strings.Split(line, " -c ") {
+			if n, err := strconv.Atoi(word); err == nil && n >= 0 && !slices.Contains(all, n) {
+				all = append(all, n)
+			}
+		}
+	}
+	sort.Ints(all)
+	return nodesText(all)
+}
+
 const nodesThere = "made at boot, before guests"
 
 func (m *machine) nodesState() string {
@@ -73,7 +107,7 @@ func (m *machine) nodesState() string {
 	switch {
 	case m.nodesUnit.text == "":
 		wrong = append(wrong, "no unit")
-	case m.nodesUnit.text != nodesText(len(m.cards)):
+	case m.nodesUnit.text != m.unitText():
 		wrong = append(wrong, "another unit")
 	}
 	if m.nodesUnit.text != "" && !m.nodesUnit.Enabled() {
@@ -94,8 +128,8 @@ func missingNodes(h tasks.Host, m *machine) ([]string, error) {
 		return nil, nil
 	}
 	nodes := []string{"/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools"}
-	for i := range m.cards {
-		nodes = append(nodes, fmt.Sprintf("/dev/nvidia%d", i))
+	for _, n := range m.minors {
+		nodes = append(nodes, "/dev/nvidia"+strconv.Itoa(n))
 	}
 	var out []string
 	for _, n := range nodes {
@@ -144,7 +178,7 @@ func (t *task) applyUnits(ctx context.Context, h tasks.Host, d tasks.Diff) error
 }
 
 func (m *machine) makeNodes(ctx context.Context, h tasks.Host) error {
-	text := nodesText(len(m.cards))
+	text := m.unitText()
 	if m.nodesUnit.text != text {
 		if err := writeUnit(ctx, h, nodesUnit, text); err != nil {
 			return err

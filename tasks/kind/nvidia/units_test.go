@@ -17,7 +17,7 @@ func TestUnits_areWhatSystemdTakes(t *testing.T) {
 	if err := os.WriteFile(program, []byte("#!/bin/sh\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for name, text := range map[string]string{nodesUnit: nodesText(2), persistenceUnit: persistenceText} {
+	for name, text := range map[string]string{nodesUnit: nodesText([]int{0, 1}), persistenceUnit: persistenceText} {
 		want, err := os.ReadFile(filepath.Join("testdata", name))
 		if err != nil {
 			t.Fatal(err)
