@@ -98,16 +98,30 @@ func (m *Machine) gpuDocument() gpufacts.Document {
 	}
 	d := gpufacts.Document{Source: gpufacts.SourceNVML, DriverVersion: loaded, NVMLVersion: "12." + loaded, CUDAVersion: "12.4", GPUs: []gpufacts.GPU{}}
 	for i, b := range cards {
-		d.GPUs = append(d.GPUs, m.gpuFacts(i, b))
+		d.GPUs = append(d.GPUs, m.ailing(m.gpuFacts(i, b)))
 	}
 	return d
 }
 
-// boundHere are the cards whose nodes are there.
+// boundHere are the cards whose nodes are there, for a program that uses them: the driver
+// asks a card for its UUID only then.
 func (m *Machine) boundHere() ([]gpu.Bound, error) {
-	cards, err := gpu.BoundCards(m.kernelOf().Host())
-	return slices.DeleteFunc(cards, func(b gpu.Bound) bool { return !m.exists(b.Node()) }), err
+	kernel := m.kernelOf()
+	cards, err := gpu.BoundCards(kernel.Host())
+	cards = slices.DeleteFunc(cards, func(b gpu.Bound) bool { return !m.exists(b.Node()) })
+	for i, b := range cards {
+		if b.UUID != "" || kernel.Node == "" || err != nil {
+			continue
+		}
+		file := "/proc/driver/nvidia/gpus/" + b.Address + "/information"
+		cards[i].UUID = kernel.uuidOf(b.Address, b.Minor)
+		err = kernel.write(file, []byte(strings.Replace(kernel.text(file), unusedUUID, cards[i].UUID, 1)), 0o644)
+	}
+	return cards, err
 }
+
+// unusedUUID is what the driver shows of a card that no program has used.
+const unusedUUID = "GPU-????????-????-????-????-????????????"
 
 func (m *Machine) gpuFacts(index int, b gpu.Bound) gpufacts.GPU {
 	processes := []gpufacts.Process{}
@@ -120,12 +134,12 @@ func (m *Machine) gpuFacts(index int, b gpu.Bound) gpufacts.GPU {
 	if busy {
 		load, temperature, draw, state, idle = 87, 61, 310000, 2, []string{}
 	}
-	used := uint64(driverMiB+processMiB*len(processes)) << 20
+	used, total := uint64(driverMiB+processMiB*len(processes))<<20, m.cardMemory(b)<<20
 	limit, fan, persistent := 450000, 30, false
 	return gpufacts.GPU{
-		Index: index, Minor: &b.Minor, UUID: b.UUID, PCIAddress: b.Address, PCIID: "10de:2684",
-		Name: "NVIDIA GeForce RTX 4090", Architecture: "Ada Lovelace", ComputeCapability: "8.9", VBIOSVersion: "95.02.3c.00.8f",
-		Memory:      &gpufacts.Memory{Total: cardMiB << 20, Used: used, Free: cardMiB<<20 - used},
+		MIG: m.migFacts(b), Index: index, Minor: &b.Minor, UUID: b.UUID, PCIAddress: b.Address, PCIID: "10de:2684",
+		Name: m.migName(b), Architecture: "Ada Lovelace", ComputeCapability: "8.9", VBIOSVersion: "95.02.3c.00.8f",
+		Memory:      &gpufacts.Memory{Total: total, Used: used, Free: total - used},
 		Utilization: &gpufacts.Utilization{GPU: load, Memory: load / 2}, Temperature: &gpufacts.Temperature{GPU: &temperature},
 		Power: &gpufacts.Power{Draw: &draw, Limit: &limit}, PerformanceState: &state, ThrottleReasons: idle, FansPercent: []int{fan},
 		PersistenceMode: &persistent, ComputeMode: "default", Processes: processes,
@@ -175,6 +189,11 @@ func (m *Machine) setGPUProcess(id int, run bool) error {
 		return nil
 	}
 	proc := fmt.Sprintf("/proc/%d/", pid)
+	for i, node := range strings.Fields(use)[1:] {
+		if err := m.openNode(pid, 3+i, node); err != nil {
+			return err
+		}
+	}
 	return m.writeAll(map[string]string{
 		gpuUseFile(id): use + "\n", proc + "comm": "python3\n",
 		proc + "cgroup": fmt.Sprintf("0::/lxc/%d/ns/system.slice/model.service\n", id),
@@ -182,8 +201,11 @@ func (m *Machine) setGPUProcess(id int, run bool) error {
 }
 
 // smiXML is `nvidia-smi -q -x` of 550, as far as it is read.
-func (c *call) smiXML() int {
+func (c *call) smiXML(chosen []gpu.Bound) int {
 	d := c.m.gpuDocument()
+	d.GPUs = slices.DeleteFunc(d.GPUs, func(g gpufacts.GPU) bool {
+		return len(chosen) < len(d.GPUs) && !slices.ContainsFunc(chosen, func(b gpu.Bound) bool { return b.Address == g.PCIAddress })
+	})
 	var out strings.Builder
 	fmt.Fprintf(&out, "<?xml version=\"1.0\" ?>\n<!DOCTYPE nvidia_smi_log SYSTEM \"nvsmi_device_v12.dtd\">\n<nvidia_smi_log>\n\t<timestamp>%s</timestamp>\n"+
 		"\t<driver_version>%s</driver_version>\n\t<cuda_version>%s</cuda_version>\n\t<attached_gpus>%d</attached_gpus>\n",
@@ -198,7 +220,7 @@ func (c *call) smiXML() int {
 
 func smiCard(out *strings.Builder, g *gpufacts.GPU) {
 	fmt.Fprintf(out, "\t<gpu id=\"0000%s\">\n\t\t<product_name>%s</product_name>\n\t\t<product_brand>GeForce</product_brand>\n\t\t<product_architecture>%s</product_architecture>\n"+
-		"\t\t<persistence_mode>Disabled</persistence_mode>\n\t\t<mig_mode>\n\t\t\t<current_mig>N/A</current_mig>\n\t\t\t<pending_mig>N/A</pending_mig>\n\t\t</mig_mode>\n\t\t<mig_devices>\n\t\t\tNone\n\t\t</mig_devices>\n"+
+		"\t\t<persistence_mode>Disabled</persistence_mode>\n"+migXML(g.MIG)+
 		"\t\t<serial>N/A</serial>\n\t\t<uuid>%s</uuid>\n\t\t<minor_number>%d</minor_number>\n\t\t<vbios_version>%s</vbios_version>\n\t\t<pci>\n\t\t\t<pci_device_id>0x268410DE</pci_device_id>\n\t\t\t<pci_bus_id>0000%s</pci_bus_id>\n\t\t</pci>\n",
 		strings.ToUpper(g.PCIAddress), g.Name, g.Architecture, g.UUID, *g.Minor, g.VBIOSVersion, strings.ToUpper(g.PCIAddress))
 	idle := "Active"

@@ -98,7 +98,7 @@ func (m *Machine) findInside(dir, name string) (program, bool) {
 
 // programs are those that every guest of the distribution has.
 func (g guestOS) programs() []string {
-	list := strings.Fields("tar sh env uname hostname cat echo ls head tail grep id uptime sleep tee touch ln mv cp cmp nproc sha256sum true false mkdir rm chmod chown test [ wc")
+	list := strings.Fields("tar sh env uname hostname cat echo ls head tail grep id uptime sleep tee touch ln stat readlink mv cp cmp nproc sha256sum true false mkdir rm chmod chown test [ wc")
 	switch g.id {
 	case "debian", "ubuntu":
 		list = append(list, strings.Fields(`bash dd ldconfig nvidia-installer apt-get apt-cache apt-config apt-mark dpkg dpkg-query systemctl timedatectl hostnamectl systemd-run

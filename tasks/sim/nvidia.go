@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path"
 	"regexp"
@@ -193,7 +194,7 @@ func (m *Machine) loadNVIDIA(release, name string) error {
 		return err
 	}
 	for minor, c := range slices.DeleteFunc(cards, func(c gpu.Card) bool { return c.Driver == "vfio-pci" }) {
-		files["/proc/driver/nvidia/gpus/"+c.Address+"/information"] = information(c.Address, minor, version)
+		files["/proc/driver/nvidia/gpus/"+c.Address+"/information"] = m.information(c.Address, minor, version)
 		if err := m.link(pciDriver(c.Address), "../../../../bus/pci/drivers/nvidia"); err != nil {
 			return err
 		}
@@ -207,11 +208,16 @@ func pciDriver(address string) string { return "/sys/bus/pci/devices/" + address
 // characterDevices are those of a kernel with the driver.
 const characterDevices = "Character devices:\n  1 mem\n  5 /dev/tty\n 10 misc\n195 nvidia\n226 drm\n234 nvidia-caps\n510 nvidia-uvm\n\nBlock devices:\n  7 loop\n 10 other\n259 blkext\n"
 
+// uuidOf is a UUID that no other card has, also in its first digits.
+func (m *Machine) uuidOf(address string, minor int) string {
+	return fmt.Sprintf("GPU-%08x-0000-0000-0000-%012d", crc32.ChecksumIEEE([]byte(m.Node+" "+address)), minor+1)
+}
+
 // information is what the driver says of a card.
-func information(address string, minor int, version string) string {
-	return fmt.Sprintf("Model: \t\t NVIDIA GeForce RTX 4090\nIRQ:   \t\t %d\nGPU UUID: \t GPU-00000000-0000-0000-0000-%012d\nVideo BIOS: \t 95.02.3c.00.8f\n"+
+func (m *Machine) information(address string, minor int, version string) string {
+	return fmt.Sprintf("Model: \t\t NVIDIA GeForce RTX 4090\nIRQ:   \t\t %d\nGPU UUID: \t %s\nVideo BIOS: \t 95.02.3c.00.8f\n"+
 		"Bus Type: \t PCIe\nDMA Size: \t 47 bits\nDMA Mask: \t 0x7fffffffffff\nBus Location: \t %s\nDevice Minor: \t %d\nGPU Firmware: \t %s\nGPU Excluded:\t No\n",
-		40+minor, minor+1, address, minor, version)
+		40+minor, m.uuidOf(address, minor), address, minor, version)
 }
 
 // boundDevices are the links of the devices that the driver has.
@@ -243,12 +249,13 @@ func (m *Machine) bootNVIDIA() error {
 	if m.loadModule("nvidia") != nil && !cfg.Blacklisted("nouveau") {
 		return m.loadModule("nouveau")
 	}
-	return nil
+	return m.bootMIG()
 }
 
 // unitNodes makes the nodes that starting a unit makes.
 func (m *Machine) unitNodes(unit string) error {
 	for line := range strings.Lines(m.text(m.fragment(unit))) {
+		m.unitMIG(line)
 		if command, is := strings.CutPrefix(line, "ExecStart=/usr/bin/nvidia-modprobe "); is {
 			if err := m.makeNodes(strings.Fields(command)); err != nil {
 				return err
@@ -261,6 +268,9 @@ func (m *Machine) unitNodes(unit string) error {
 // nvidiaModprobe loads the driver and makes device nodes; with -u, those of unified
 // memory and no others.
 func nvidiaModprobe(c *call) int {
+	if len(c.argv) == 3 && c.argv[1] == "-f" {
+		return c.migNode(c.argv[2])
+	}
 	err := c.m.exclusive(func() error {
 		if err := c.m.loadModule("nvidia"); err != nil {
 			return err
@@ -287,6 +297,11 @@ func (m *Machine) makeNodes(words []string) error {
 			files["/dev/nvidiactl"] = ""
 		default:
 			files["/dev/nvidia"+words[i+1]] = ""
+		}
+	}
+	for node := range files {
+		if m.exists(node) && m.text(node) == "" { // it has its numbers
+			delete(files, node)
 		}
 	}
 	return m.writeAll(files)

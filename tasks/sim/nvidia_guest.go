@@ -116,7 +116,7 @@ func (m *Machine) kernelOf() *Machine {
 // nvidiaSMI lists the cards whose nodes are there, as `nvidia-smi -L`, `-q -x` and
 // `--query-gpu=… --format=csv,noheader` of 550 do. Its library must be of the version of
 // the module.
-func nvidiaSMI(c *call) int {
+func nvidiaSMI(c *call) (code int) {
 	host := c.m.kernelOf().Host()
 	loaded, _, err := gpu.Loaded(host)
 	if err != nil {
@@ -138,26 +138,46 @@ func nvidiaSMI(c *call) int {
 		c.printf("Failed to initialize NVML: Driver/library version mismatch\nNVML library version: %s\n", branch)
 		return 18
 	}
-	cards, err := gpu.BoundCards(host)
+	cards, err := c.m.boundHere()
 	if err != nil {
 		return c.died(err, 1)
 	}
-	cards = slices.DeleteFunc(cards, func(b gpu.Bound) bool { return !c.m.exists(b.Node()) })
 	if len(cards) == 0 {
 		c.printf("No devices were found\n")
 		return 6
 	}
+	chosen := c.chosenCards(cards)
+	if chosen == nil {
+		c.printf("No devices were found\n")
+		return 6
+	}
+	listing := slices.Contains(c.argv, "-L")
+	if c.brokenCard(cards, chosen) {
+		if !listing {
+			return 15
+		}
+		code = 15
+	}
 	if slices.Contains(c.argv, "-x") {
-		return c.smiXML()
+		return c.smiXML(chosen)
+	}
+	if code, known := c.migCommand(cards, chosen); known {
+		return code
 	}
 	for i, b := range cards {
-		if slices.Contains(c.argv, "-L") {
-			c.printf("GPU %d: NVIDIA GeForce RTX 4090 (UUID: %s)\n", i, b.UUID)
+		if !slices.Contains(chosen, b) || code != 0 && c.lost(b) {
+			continue
+		}
+		if listing {
+			c.printf("GPU %d: %s (UUID: %s)\n", i, c.m.migName(b), b.UUID)
+			for n, d := range migDevices(b, c.m.kernelOf().MIG()[b.Address]) {
+				c.printf("  MIG %-14s Device %2d: (UUID: %s)\n", d.profile, n, d.uuid)
+			}
 			continue
 		}
 		c.printf("0000%s\n", strings.ToUpper(b.Address))
 	}
-	return 0
+	return code
 }
 
 // ldconfig makes the link of each of the driver's libraries go to its newest file.

@@ -24,7 +24,7 @@ func programs() map[string]program {
 		"head": head, "tail": tail, "grep": grep, "id": id, "uptime": uptime, "sleep": sleep,
 		"touch": (*call).touch, "nproc": nproc, "ln": ln, "apk": apk, "rc-service": rcService, "rc-update": rcUpdate, "update-ca-certificates": updateCACertificates,
 		"python3": pythonProgram, "python": pythonProgram, "python3.11": pythonProgram, "journalctl": journalctl, "tar": tarProgram, "ollama": ollamaProgram,
-		"docker": docker, "dockerd": dockerd, "docker-compose": dockerCompose, "nginx": nginxProgram, "cmp": cmpProgram, "cp": cp, "addgroup": addgroup,
+		"docker": docker, "dockerd": dockerd, "docker-compose": dockerCompose, "nginx": nginxProgram, "cmp": cmpProgram, "cp": cp, "stat": statProgram, "readlink": readlinkProgram, "addgroup": addgroup,
 		"mkdir": mkdir, "chmod": chmod, "chown": chown, "test": testProgram, "[": testProgram, "wc": wc,
 		"true": func(*call) int { return 0 }, "false": func(*call) int { return 1 },
 	}
