@@ -33,6 +33,6 @@ func part[T any, P spec[T]](l *loader, n *document.Node, own []string, shared ..
 	}
 	others := slices.DeleteFunc(n.Keys(), func(k string) bool { return slices.Contains(own, k) || slices.Contains(shared, k) })
 	s := new(T)
-	l.decode(section{what: "section apt", node: n.Without(others...), at: n.Pos}, P(s))
+	l.decode(section{what: "section " + n.Path, node: n.Without(others...), at: n.Pos}, P(s))
 	return s
 }

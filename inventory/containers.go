@@ -220,13 +220,15 @@ func (l *loader) containers(h *hostEntry) {
 		}
 		h.Containers = append(h.Containers, l.container(e, node))
 	}
+	h.keep()
 }
 
 func (l *loader) container(e *entry, node *document.Node) Container {
 	c := Container{Profiles: e.profiles, Origin: e.at.String(), node: node}
 	l.checkSecrets(node)
 	c.Firewall = l.guestFirewall(e.ctid, node.Get("firewall"))
-	l.decode(section{what: fmt.Sprintf("container %d", e.ctid), node: node.Without(append(insideKeys(), "firewall", "health_checks")...), at: e.at, extra: map[string]any{"ctid": e.ctid}}, &c.Spec)
+	own := l.gpuKeys(&c, append(insideKeys(), "firewall", "health_checks"))
+	l.decode(section{what: fmt.Sprintf("container %d", e.ctid), node: node.Without(own...), at: e.at, extra: map[string]any{"ctid": e.ctid}}, &c.Spec)
 	c.Spec.CTID = e.ctid
 	c.HealthChecks = l.healthChecks(node.Get("health_checks"))
 	l.inside(e, &c)

@@ -71,7 +71,7 @@ func (l *loader) crossHosts(hosts []*hostEntry) {
 			l.storages(h, &h.Containers[i])
 		}
 		l.checkDepends(h, hosts)
-		l.sharedGPUs(h)
+		l.found.Add(h.GPUFaults()...)
 		l.checkGuestFirewalls(h)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"phoenix/inventory/gpulock"
 	"phoenix/inventory/secrets"
 	"phoenix/schemas"
 	"phoenix/tasks/kind"
@@ -18,6 +19,7 @@ import (
 	"phoenix/tasks/kind/guestfirewall"
 	"phoenix/tasks/kind/health"
 	"phoenix/tasks/kind/lxc"
+	"phoenix/tasks/kind/mig"
 	"phoenix/tasks/kind/network"
 	"phoenix/tasks/kind/nfs"
 	"phoenix/tasks/kind/nvidia"
@@ -101,12 +103,12 @@ func jsonTypes(t reflect.Type) []string {
 	case reflect.TypeFor[lxc.Interfaces]():
 		return []string{"object", "array"}
 	case reflect.TypeFor[lxc.Assignment]():
-		return []string{"integer", "string", "array"}
+		return []string{"integer", "string", "array", "object"}
 	case reflect.TypeFor[lxc.Taking]():
 		return []string{"boolean", "string"}
 	case reflect.TypeFor[oneOrMore]():
 		return []string{"string", "array"}
-	case reflect.TypeFor[health.Command]():
+	case reflect.TypeFor[mig.Layout](), reflect.TypeFor[health.Command]():
 		return []string{"string", "array"}
 	case reflect.TypeFor[health.Statuses]():
 		return []string{"integer", "array"}
@@ -142,7 +144,9 @@ func (w walker) compare(path string, s *schema, t reflect.Type) {
 	case t == reflect.TypeFor[lxc.Interfaces]():
 		w.fields(path, s, t.Elem(), nil)
 		w.compare(path+"[]", s.Items, t.Elem())
-	case t == reflect.TypeFor[oneOrMore](), t == reflect.TypeFor[containers](), t == reflect.TypeFor[health.Command](), t == reflect.TypeFor[health.Statuses](), t == reflect.TypeFor[lxc.Assignment]():
+	case t == reflect.TypeFor[oneOrMore](), t == reflect.TypeFor[containers](), t == reflect.TypeFor[mig.Layout](), t == reflect.TypeFor[health.Command](), t == reflect.TypeFor[health.Statuses]():
+	case t == reflect.TypeFor[lxc.Assignment]():
+		w.fields(path, s, reflect.TypeFor[gpulock.Request](), nil)
 	case t.Kind() == reflect.Struct:
 		w.fields(path, s, t, nil)
 	case t.Kind() == reflect.Slice:
@@ -250,11 +254,11 @@ func TestSchemasAndTypesDoNotDriftApart(t *testing.T) {
 	})
 	t.Run("lxc", func(t *testing.T) {
 		w := walker{t, readSchema(t, "lxc")}
-		containerKeys := append(insideKeys(), "profiles", "host", "firewall", "health_checks")
+		containerKeys := append(insideKeys(), "profiles", "host", "firewall", "health_checks", "gpu_memory_gb")
 		for _, key := range []string{"lxc_configs", "profiles"} {
-			w.fields(key+".*", w.mapValue(w.root.Properties[key]), reflect.TypeFor[lxc.Spec](), []string{"ctid", "nodes", "stage", "inside"}, containerKeys...)
+			w.fields(key+".*", w.mapValue(w.root.Properties[key]), reflect.TypeFor[lxc.Spec](), []string{"ctid", "nodes", "stage", "inside", "gpu_ledger"}, containerKeys...)
 		}
-		w.fields("defaults", w.root.Properties["defaults"], reflect.TypeFor[lxc.Spec](), []string{"ctid", "nodes", "stage", "inside"}, containerKeys...)
+		w.fields("defaults", w.root.Properties["defaults"], reflect.TypeFor[lxc.Spec](), []string{"ctid", "nodes", "stage", "inside", "gpu_ledger"}, containerKeys...)
 	})
 	t.Run("what is inside a container", func(t *testing.T) {
 		w := walker{t, readSchema(t, "lxc")}

@@ -6,12 +6,14 @@ import (
 )
 
 func TestContainersThatShareACardAreWarnedOf(t *testing.T) {
-	const uuid = "GPU-00000000-0000-0000-0000-000000000001"
+	const uuid, part = "GPU-00000000-0000-0000-0000-000000000001", "MIG-00000000-0000-0000-0000-000000000001"
 	for name, c := range map[string]struct{ first, second, want string }{
 		"the same index":              {`"gpu_assignment": "0,1"`, `"gpu_assignment": [1]`, "container 901 shares GPUs: 1 with container 900"},
 		"two indexes":                 {`"gpu_assignment": "0,1"`, `"gpu_assignment": "1, 0"`, "container 901 shares GPUs: 1 with container 900; 0 with container 900"},
 		"an address in two forms":     {`"gpu_assignment": "01:00.0"`, `"gpu_assignment": "00000000:01:00.0"`, "container 901 shares GPUs: 0000:01:00.0 with container 900"},
 		"a UUID in two cases":         {`"gpu_assignment": "` + uuid + `"`, `"gpu_assignment": "` + strings.ToLower(uuid) + `"`, "container 901 shares GPUs: " + uuid + " with container 900"},
+		"a MIG instance":              {`"gpu_assignment": "` + part + `"`, `"gpu_assignment": "` + part + `"`, "container 901 shares GPUs: " + part + " with container 900"},
+		"an instance beside all":      {`"gpu_assignment": "` + part + `"`, `"gpu_assignment": "all"`, ""},
 		"all after one":               {`"gpu_assignment": 0`, `"gpu_assignment": "all"`, "container 901 shares GPUs: all, of which container 900 gets some"},
 		"one after all":               {`"gpu_assignment": "all"`, `"gpu_assignment": 3`, "container 901 shares GPUs: 3 with container 900, which gets all"},
 		"another index":               {`"gpu_assignment": 0`, `"gpu_assignment": 1`, ""},
@@ -47,7 +49,7 @@ func TestFaultsOfACardHaveTheirPlace(t *testing.T) {
 		`"gpu_assignment": ["0", "1", 0]`: `lxc.json:1:86: lxc_configs.900.gpu_assignment.2: 0 is named twice`,
 		`"gpu_assignment": [true]`:        `lxc.json:1:76: lxc_configs.900.gpu_assignment.0: `,
 		`"gpu_assignment": -1`:            `lxc.json:1:75: lxc_configs.900.gpu_assignment: -1 is below the minimum of 0`,
-		`"gpu_assignment": {"a": 1}`:      `lxc.json:1:75: lxc_configs.900.gpu_assignment: `,
+		`"gpu_assignment": {"a": 1}`:      `lxc.json:1:76: lxc_configs.900.gpu_assignment.a: unknown key "a"`,
 	} {
 		faulty{
 			hosts: "version: 1\nhosts: {a: {lxc: lxc.json}}\n", lxc: `{"version": 1, "lxc_configs": {"900": {"template": "t", ` + lxc + `, "features": ["nvidia"]}}}`,

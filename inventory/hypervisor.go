@@ -11,7 +11,6 @@ import (
 	"phoenix/tasks/kind/health"
 	"phoenix/tasks/kind/kernel"
 	"phoenix/tasks/kind/nfs"
-	"phoenix/tasks/kind/nvidia"
 	"phoenix/tasks/kind/samba"
 	"phoenix/tasks/kind/script"
 	"phoenix/tasks/kind/service"
@@ -29,7 +28,7 @@ type hypervisorDoc struct {
 	System    system.Spec             `json:"system"`
 	Apt       aptDoc                  `json:"apt"`
 	Kernel    kernel.Spec             `json:"kernel"`
-	NVIDIA    nvidia.Spec             `json:"nvidia"`
+	NVIDIA    nvidiaDoc               `json:"nvidia"`
 	Network   networkDoc              `json:"network"`
 	ZFS       zfsDoc                  `json:"zfs"`
 	Storage   map[string]storage.Spec `json:"storage"`

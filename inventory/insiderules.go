@@ -138,8 +138,8 @@ func (r insideRules) warn(n *document.Node, summary, hint string) {
 // getsCards tells whether the container has NVIDIA's cards.
 func (r insideRules) getsCards() bool {
 	for _, c := range r.line {
-		if a := c.Spec.GPUAssignment; len(a) > 0 {
-			return !a.None()
+		if c.saysGPUs() {
+			return c.Spec.GetsGPUs()
 		}
 	}
 	return false
@@ -268,7 +268,7 @@ func (r insideRules) missing() {
 	if i := r.own("vllm"); i != nil && !r.c.has("nvidia") && section.Get("model") != nil && textOf(section.Get("device")) != "cpu" {
 		r.l.found.Add(i.node.Fault("vllm needs the feature nvidia", `list "nvidia" before it, or write "device": "cpu" under vllm`))
 	}
-	if a := r.c.Spec.GPUAssignment; len(a) > 0 && !a.None() && !r.c.has("nvidia") {
+	if r.c.Spec.GetsGPUs() && !r.c.has("nvidia") {
 		r.warn(r.c.node.Get("gpu_assignment"), "the container gets a GPU and not the feature nvidia: nothing in it can use the card", `list "nvidia" in features, of the container or of one that it is cloned from`)
 	}
 }

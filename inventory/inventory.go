@@ -16,6 +16,7 @@ import (
 
 	"phoenix/inventory/diag"
 	"phoenix/inventory/document"
+	"phoenix/inventory/gpulock"
 	"phoenix/inventory/secrets"
 	"phoenix/tasks/kind/apt"
 	"phoenix/tasks/kind/arc"
@@ -26,6 +27,7 @@ import (
 	"phoenix/tasks/kind/guestfirewall"
 	"phoenix/tasks/kind/kernel"
 	"phoenix/tasks/kind/lxc"
+	"phoenix/tasks/kind/mig"
 	"phoenix/tasks/kind/network"
 	"phoenix/tasks/kind/nfs"
 	"phoenix/tasks/kind/nvidia"
@@ -61,7 +63,8 @@ type Options struct {
 	Run func(ctx context.Context, argv []string) (stdout []byte, err error)
 }
 
-// Fleet is all hosts and what is wanted of them. It is not changed after Load.
+// Fleet is all hosts and what is wanted of them. After Load, only Host.Pin and Host.Unmet
+// change it.
 type Fleet struct {
 	// Hosts in the order of the files.
 	Hosts []*Host
@@ -118,6 +121,7 @@ type Host struct {
 	Containers []Container
 
 	settings []Setting
+	lock     *LockFile
 }
 
 // Hypervisor is a phoenix_hypervisor_config.json as one host sees it. What is nil
@@ -129,7 +133,11 @@ type Hypervisor struct {
 	Repositories *repository.Spec
 	Upgrade      *upgrade.Spec
 	Kernel       *kernel.Spec
-	NVIDIA       *nvidia.Spec
+	// NVIDIA is the driver, Cards what is said of who may have which card, MIG how they
+	// are divided.
+	NVIDIA *nvidia.Spec
+	Cards  *Cards
+	MIG    *mig.Spec
 	// Network and DNS are the parts of the section network.
 	Network *network.Spec
 	DNS     *dns.Spec
@@ -160,6 +168,11 @@ type Hypervisor struct {
 // profiles and itself.
 type Container struct {
 	Spec lxc.Spec
+	// Request is the GPU assignment that names no card; nil where it names some.
+	Request *gpulock.Request
+	// GPUMemoryGB is what the container takes of the memory of each of its cards, in units
+	// of 10^9 bytes; 0 is not said.
+	GPUMemoryGB float64
 	// Firewall is what Proxmox's firewall does for the container; nil is not managed.
 	Firewall *guestfirewall.Spec
 	// HealthChecks are asked inside it, while it is to run.

@@ -18,6 +18,8 @@ type loader struct {
 	found   diag.List
 	// configs are the configuration files read so far, by path: many hosts share one.
 	configs map[string]*config
+	// locks are the lock files read so far, by path.
+	locks   map[string]*LockFile
 	secrets map[string]secrets.Source
 	// features are the folders of features read so far, by path.
 	features map[string]featureFolder
@@ -41,7 +43,7 @@ type config struct {
 }
 
 func newLoader(ctx context.Context, o Options) *loader {
-	return &loader{ctx: ctx, opts: o, schemas: compileSchemas(), configs: make(map[string]*config), secrets: make(map[string]secrets.Source), features: make(map[string]featureFolder)}
+	return &loader{ctx: ctx, opts: o, schemas: compileSchemas(), configs: make(map[string]*config), locks: make(map[string]*LockFile), secrets: make(map[string]secrets.Source), features: make(map[string]featureFolder)}
 }
 
 // load goes on after faults as far as there is something left to look at.
@@ -55,6 +57,7 @@ func (l *loader) load() *Fleet {
 	l.place(hosts)
 	fleet := &Fleet{Secrets: l.secrets, groups: inv.groupList()}
 	for _, h := range hosts {
+		l.readLock(h)
 		l.containers(h)
 		nodes := neighbours(h, hosts)
 		for i := range h.Containers {

@@ -211,6 +211,9 @@ func inWords(e *jsonschema.ValidationError, n *document.Node) (summary, hint str
 		if n.Path == "containers" || strings.HasSuffix(n.Path, ".containers") || strings.Contains(n.Path, ".containers.") {
 			return shown(n) + " names no containers", `all, a CTID, a range such as 200-201, or a list of these`
 		}
+		if k.Want == migWord {
+			return shown(n) + " is no layout of a card", migHint
+		}
 		return shown(n) + " does not have the right form", "it must match " + k.Want
 	case *kind.Format:
 		return shown(n) + " is no " + k.Want, k.Err.Error()

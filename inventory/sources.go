@@ -51,7 +51,7 @@ func (l *loader) files(name string) []string {
 	var out []string
 	for _, e := range entries {
 		path := filepath.Join(name, e.Name())
-		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() || strings.HasPrefix(e.Name(), ".") || strings.HasSuffix(e.Name(), "~") {
+		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() || strings.HasPrefix(e.Name(), ".") || strings.HasSuffix(e.Name(), "~") || strings.HasSuffix(e.Name(), lockSuffix) {
 			continue
 		}
 		if dataFile(path) || executable(path) {

@@ -116,6 +116,8 @@ func badNames(n *document.Node, keys []string) diag.List {
 		hint = "at least two characters: a lower-case letter, then letters, digits, - _ . and a letter or digit last"
 	case strings.HasSuffix(n.Path, "files"):
 		hint = "an absolute path"
+	case n.Path == "nvidia.gpus":
+		hint = cardNames
 	case strings.HasSuffix(n.Path, "vars"):
 		hint = "letters, digits and underscores, no digit first"
 	}

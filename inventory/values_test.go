@@ -34,7 +34,7 @@ func TestLoad_theHintToAValueLeadsToOneThatIsAllowed(t *testing.T) {
 		`"snapshot_before_change": 7`:                `7 is not allowed here (true, false or "if_possible")`,
 		`"snapshot_before_change": "true"`:           `"true" is not allowed here (write true or false, without quotes)`,
 		`"enable_lifecycle_snapshots": "if_posible"`: `"if_posible" is not allowed here (true, false or "if_possible")`,
-		`"gpu_assignment": 1.5`:                      `1.5 is a number, not a whole number or a string or a list`,
+		`"gpu_assignment": 1.5`:                      `1.5 is a number, not a whole number or a string or a list or an object`,
 		`"description": 1`:                           `1 is a number, not a string (write it with quotes)`,
 		`"template_snapshot_name": 1`:                `1 is a number, not a string (it must match ^[a-zA-Z][a-zA-Z0-9_-]{1,39}$)`,
 	} {

@@ -58,6 +58,15 @@ func Build(h *inventory.Host, sel Selection) (Plan, error) {
 		}
 		p.Steps = append(p.Steps, b.steps...)
 	}
+	if sel.GPUs != nil && hasGPUs(h) {
+		s, err := judgeGPUs(h, sel.GPUs)
+		if err != nil {
+			return Plan{}, fmt.Errorf("plan %s: %w", h.Name, err)
+		}
+		if sel.takes(s) {
+			p.Steps = append(p.Steps, s)
+		}
+	}
 	for i := range p.Steps {
 		s := &p.Steps[i]
 		s.Needs = slices.DeleteFunc(s.Needs, func(id string) bool { return !kept[id] })
@@ -133,6 +142,7 @@ func (b *builder) hypervisor(v *inventory.Hypervisor) {
 	b.firewall(v)
 	b.nvidia(v)
 	b.reboot(v)
+	b.mig(v)
 	for i := range v.Templates {
 		t := &v.Templates[i]
 		b.add(template.Name, templateID(v, t), "templates", t, storageNeeds(v, t.Storage), nil)
@@ -217,8 +227,11 @@ func containerNeeds(v *inventory.Hypervisor, c *lxc.Spec) []string {
 	for _, m := range c.MountPoints {
 		out = append(out, pathNeeds(v, m.HostPath)...)
 	}
-	if len(c.GPUAssignment) > 0 && !c.GPUAssignment.None() {
+	if c.GetsGPUs() {
 		out = append(out, nvidiaID, rebootID)
+		if v.MIG != nil && divides(v.MIG, c) {
+			out = append(out, migID)
+		}
 	}
 	for i := range v.Templates {
 		if t := &v.Templates[i]; name != "" && t.Storage == templates && sameTemplate(t.Name, name) {

@@ -10,6 +10,7 @@ import (
 	"phoenix/inventory/diag"
 	"phoenix/tasks"
 	"phoenix/tasks/kind/bootcheck"
+	"phoenix/tasks/kind/gpus"
 )
 
 // Selection says which steps of a plan are taken. The zero value takes all.
@@ -26,6 +27,9 @@ type Selection struct {
 	OnlyCT []int
 	// Boot adds the step that simulates a boot, whatever the tags say.
 	Boot bool
+	// GPUs, when set, adds the step that judges the cards, on hosts whose configuration has
+	// some.
+	GPUs *gpus.Spec
 }
 
 func (sel Selection) takes(s tasks.Step) bool {
@@ -51,6 +55,9 @@ func (sel Selection) Validate(hosts []*inventory.Host) error {
 	}
 	if sel.Boot {
 		known = append(known, bootcheck.Name)
+	}
+	if sel.GPUs != nil && slices.ContainsFunc(hosts, hasGPUs) {
+		known = append(known, gpuTags()...)
 	}
 	var errs []error
 	for _, tag := range slices.Concat(sel.Tags, sel.SkipTags) {
