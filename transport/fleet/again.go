@@ -212,5 +212,5 @@ func (w *watch) needs(step string) []string {
 
 // told leaves out what was between the machine and whoever followed the run.
 func told(events []tasks.Event) []tasks.Event {
-	return slices.DeleteFunc(events, func(e tasks.Event) bool { return e.Confirm != nil || e.Reboot != nil })
+	return slices.DeleteFunc(events, func(e tasks.Event) bool { return e.Confirm != nil || e.Reboot != nil || e.Sample != nil })
 }

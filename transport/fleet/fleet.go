@@ -19,6 +19,7 @@ import (
 	"phoenix/agentlet/dist"
 	"phoenix/agentlet/wire"
 	"phoenix/tasks"
+	"phoenix/tasks/gpufacts/findings"
 	"phoenix/tasks/report"
 	"phoenix/transport"
 	"phoenix/transport/deploy"
@@ -36,6 +37,14 @@ type Host struct {
 	Job    tasks.Job
 	// Confirm, when set, is all that the helper is asked, in place of the job.
 	Confirm *wire.Confirm
+	// GPUPolicy says who may have a card, as the configuration has it: "exclusive",
+	// "shared", or "" where nothing is said. It may be nil.
+	GPUPolicy func(uuid, address string, index int) string
+	// GPUBudget is what a container may use of each of its cards, in units of 10^9 bytes; 0
+	// is not said. It may be nil.
+	GPUBudget func(ctid int) float64
+	// GPUGiven are the cards that the configuration gives to containers.
+	GPUGiven []findings.Given
 }
 
 // Agent is a helper that was started on a host and has been sent its job.
@@ -75,7 +84,7 @@ func Deploy(o deploy.Options) StartFunc {
 		if err != nil {
 			return Started{}, err
 		}
-		return Started{Agent: withProbe(ctx, conn, h, o, a), Uploaded: a.Uploaded}, nil
+		return Started{Agent: withFindings(h, withProbe(ctx, conn, h, o, a)), Uploaded: a.Uploaded}, nil
 	}
 }
 
@@ -113,7 +122,11 @@ type Fleet struct {
 	Emit func(report.Event)
 	// Forks is how many hosts are worked on at once; 0 means DefaultForks.
 	Forks int
-	// HostTimeout bounds one host from dialing to the end; 0 is no bound.
+	// Sample receives what steps that go on have found out so far, from many goroutines at
+	// once; nil is a fleet that asks for none, of which one that comes is a fault.
+	Sample func(host string, e tasks.Event)
+	// HostTimeout bounds one host from dialing to the end, or to the first sample where
+	// there are some; 0 is no bound.
 	HostTimeout time.Duration
 	// MaxFailures is how many hosts may fail or be unreachable before no further
 	// one is started; 0 is no limit.

@@ -4,13 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"slices"
 	"sync"
 
-	"phoenix/agentlet/dist"
 	"phoenix/agentlet/wire"
 	"phoenix/tasks"
 	"phoenix/tasks/gpufacts"
+	"phoenix/tasks/gpufacts/findings"
 	"phoenix/tasks/gpufacts/smixml"
 	"phoenix/tasks/kind/gpus"
 	"phoenix/transport"
@@ -42,7 +41,11 @@ type probing struct {
 func withProbe(ctx context.Context, conn transport.Conn, h Host, o deploy.Options, a *deploy.Agent) Agent {
 	for _, s := range h.Job.Steps {
 		if s.Kind == gpus.Name && h.Confirm == nil {
-			return &probing{ctx: ctx, conn: conn, target: h.Target, opts: o, step: s, arch: a.Hello.Arch, first: a, agent: a}
+			p := &probing{ctx: ctx, conn: conn, target: h.Target, opts: o, step: s, arch: a.Hello.Arch, first: a, agent: a}
+			if specOf(s).EveryMS > 0 {
+				return &sampling{probing: p}
+			}
+			return p
 		}
 	}
 	return a
@@ -155,7 +158,9 @@ var errNoAnswer = errors.New("the helper was asked again and gave no answer")
 // ask takes the one step again. It looks only, so that it needs no lock and leaves no
 // record.
 func (p *probing) ask(hash string) (tasks.Event, error) {
-	spec, err := json.Marshal(gpus.Spec{Probe: hash})
+	asked := specOf(p.step)
+	asked.Probe = hash
+	spec, err := json.Marshal(asked)
 	if err != nil {
 		return tasks.Event{}, err
 	}
@@ -188,30 +193,22 @@ func (p *probing) ask(hash string) (tasks.Event, error) {
 	}
 }
 
-// typed is an answer whose XML has become facts.
+// typed is an answer whose XML has become facts, and whose lost cards have their addresses.
 func typed(e tasks.Event) tasks.Event {
 	return changed(e, func(h *gpufacts.Host) bool {
-		if h.SMI == "" {
-			return false
+		if h.SMI != "" {
+			smixml.Read(h)
+			findings.Place(h)
+			return true
 		}
-		smixml.Read(h)
-		return true
+		return findings.Place(h)
 	})
 }
 
 // poorer is the held answer, with the reason why it is no better.
 func (p *probing) poorer(why error) tasks.Event {
-	missed := gpufacts.Missed{Source: gpufacts.SourceNVML, Fault: gpufacts.Fault{Kind: gpufacts.KindProbeMissing, Text: why.Error()}}
-	if errors.Is(why, dist.ErrNoProbe) {
-		missed.Kind = gpufacts.KindNoProbe
-	}
 	return changed(*p.held, func(h *gpufacts.Host) bool {
-		i := slices.IndexFunc(h.Missed, func(m gpufacts.Missed) bool { return m.Source == gpufacts.SourceNVML })
-		if i < 0 {
-			h.Missed = slices.Insert(h.Missed, 0, missed)
-		} else {
-			h.Missed[i] = missed
-		}
+		instead(h, why)
 		return true
 	})
 }

@@ -17,13 +17,25 @@ import (
 func (f *Fleet) host(ctx context.Context, h Host) {
 	begin := f.now()
 	f.emit(h, report.Event{Kind: report.KindHostStarted, HostStarted: &report.HostStarted{Address: h.Target.Address}})
-	if f.HostTimeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, f.HostTimeout, errHostTimeout(f.HostTimeout))
-		defer cancel()
-	}
-	err := newWatch(f, h).work(ctx, begin)
+	w := newWatch(f, h)
+	ctx, end := w.bound(ctx)
+	defer end()
+	err := w.work(ctx, begin)
 	f.emit(h, report.Event{Kind: report.KindHostDone, HostDone: &report.HostDone{Error: err, DurationMS: f.now().Sub(begin).Milliseconds()}})
+}
+
+// bound sets the bound of the host. Where there are samples, the first takes it back.
+func (w *watch) bound(ctx context.Context) (_ context.Context, end func()) {
+	limit := w.fleet.HostTimeout
+	switch {
+	case limit <= 0:
+		return ctx, func() {}
+	case w.fleet.Sample == nil:
+		return context.WithTimeoutCause(ctx, limit, errHostTimeout(limit))
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	w.patience = time.AfterFunc(limit, func() { cancel(errHostTimeout(limit)) })
+	return ctx, func() { w.patience.Stop(); cancel(nil) }
 }
 
 type errHostTimeout time.Duration
@@ -39,6 +51,8 @@ type watch struct {
 	steps  map[string]bool // of the job; false once its result was seen
 	bad    map[string]bool // that did not end well
 	failed bool
+	// patience with a host that has sent no sample yet; nil without a bound.
+	patience *time.Timer
 
 	sessions int                   // begun
 	heard    bool                  // in this session, of any step
@@ -177,6 +191,13 @@ func (w *watch) event(ctx context.Context, e tasks.Event) error {
 	}
 	w.heard = true
 	switch {
+	case e.Sample != nil && w.fleet.Sample == nil:
+		return fmt.Errorf("a sample of step %q, which nobody asked for", e.Step)
+	case e.Sample != nil:
+		if w.patience != nil {
+			w.patience.Stop()
+		}
+		w.fleet.Sample(w.host.Target.Name, e)
 	case e.Confirm != nil:
 		w.beginConfirm(ctx, e.Step, *e.Confirm)
 	case e.Reboot != nil:

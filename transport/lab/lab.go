@@ -98,6 +98,8 @@ type Host struct {
 	open    conns // its connections
 	// Connections is how many were accepted.
 	Connections atomic.Int64
+	// Sessions is how many programs and subsystems were started over them.
+	Sessions atomic.Int64
 }
 
 // Machine returns the simulated machine.

@@ -91,6 +91,7 @@ func (h *Host) session(ch ssh.Channel, requests <-chan *ssh.Request) {
 			continue
 		}
 		go ssh.DiscardRequests(requests)
+		h.Sessions.Add(1)
 		code := h.start(r.Type, payload.Text, ch)
 		_, _ = ch.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{uint32(code)}))
 		break

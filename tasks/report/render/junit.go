@@ -44,6 +44,8 @@ type junitCase struct {
 	Failure *junitOutcome `xml:"failure,omitempty"`
 	Error   *junitOutcome `xml:"error,omitempty"`
 	Skipped *junitOutcome `xml:"skipped,omitempty"`
+	// Out is the warnings of a step that ended well.
+	Out string `xml:"system-out,omitempty"`
 }
 
 type junitOutcome struct {
@@ -135,8 +137,18 @@ func junitStep(host string, s report.Step) junitCase {
 		c.Error = o
 	case s.Status == tasks.StatusSkipped:
 		c.Skipped = o
+	default:
+		c.Out = warnings(s)
 	}
 	return c
+}
+
+func warnings(s report.Step) string {
+	var b strings.Builder
+	for _, w := range s.Warnings {
+		b.WriteString("warning: " + oneLine(w) + "\n")
+	}
+	return b.String()
 }
 
 // junitText is the properties and the log of a step.
@@ -151,6 +163,7 @@ func junitText(s report.Step) string {
 			b.WriteString(strings.Join(style.Change(c, 0), "\n") + "\n")
 		}
 	}
+	b.WriteString(warnings(s))
 	for _, l := range s.Log {
 		b.WriteString("| " + style.Clean(l.Text) + "\n")
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"phoenix/tasks"
+	"phoenix/tasks/kind/gpus"
 	"phoenix/tasks/report"
 )
 
@@ -32,6 +33,8 @@ func Next(r report.Report) string {
 		return command("check", r.Limit)
 	case counts.Failed > 0 && r.ReadOnly() && untold(r) && mendable(r):
 		return command("run", r.Limit)
+	case counts.Failed > 0 && r.Command == "check" && onlyCards(r):
+		return command("gpus", among(r, report.HostFailed))
 	case counts.Failed > 0:
 		return command(r.Command, among(r, report.HostFailed), append(dry(r), "-v")...)
 	case counts.Unreachable > 0:
@@ -48,6 +51,25 @@ func untold(r report.Report) bool {
 	for _, h := range r.Hosts {
 		for _, s := range h.Steps {
 			if s.Status == tasks.StatusFailed || s.Status == tasks.StatusSkipped && s.Cause != tasks.CauseNeed {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// onlyCards tells whether all that failed are cards: asking again would say the same, and
+// what they are and do is shown elsewhere.
+func onlyCards(r report.Report) bool {
+	for _, h := range r.Hosts {
+		if h.Status != report.HostFailed {
+			continue
+		}
+		if h.Error != nil || len(h.Steps) == 0 {
+			return false
+		}
+		for _, s := range h.Steps {
+			if bad := s.Status == tasks.StatusFailed || s.Status == tasks.StatusUnknown; bad && (s.ID != gpus.StepID || s.Cause != "") {
 				return false
 			}
 		}

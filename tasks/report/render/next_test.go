@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"phoenix/tasks"
+	"phoenix/tasks/kind/gpus"
 	"phoenix/tasks/report"
 )
 
@@ -28,6 +29,13 @@ func TestNext(t *testing.T) {
 			out = append(out, h)
 		}
 		return append(out, hosts(report.HostOK, report.HostOK, report.HostOK)[2])
+	}
+	failing := func(ids ...string) []report.Host {
+		out := hosts(report.HostOK, report.HostFailed)
+		for _, id := range ids {
+			out[1].Steps = append(out[1].Steps, report.Step{ID: id, Result: tasks.Result{Status: tasks.StatusFailed}})
+		}
+		return out
 	}
 	live := tasks.Change{Path: "cores", Effect: tasks.EffectLive}
 	replace := tasks.Change{Path: "storage_size_gb", Effect: tasks.EffectReplace,
@@ -58,6 +66,10 @@ func TestNext(t *testing.T) {
 		{"one host failed", run, hosts(report.HostOK, report.HostFailed), "phoenix run -i 'my hosts.yaml' --limit pve2 -v"},
 		{"a dry run failed", dry, hosts(report.HostOK, report.HostFailed), "phoenix run -i 'my hosts.yaml' --limit pve2 --dry-run -v"},
 		{"all hosts failed", check, hosts(report.HostFailed, report.HostFailed), "phoenix check -i 'my hosts.yaml' --limit 'pve*' -v"},
+		{"only the cards of one host failed", check, failing(gpus.StepID), "phoenix gpus -i 'my hosts.yaml' --limit pve2"},
+		{"the cards and something else failed", check, failing(gpus.StepID, "lxc:900"), "phoenix check -i 'my hosts.yaml' --limit pve2 -v"},
+		{"something else failed", check, failing("apt:packages"), "phoenix check -i 'my hosts.yaml' --limit pve2 -v"},
+		{"what is left is for people", check, differing(tasks.Diff{{Path: "mig.0.mode", Effect: tasks.EffectPending, Note: tasks.NoteByHand + " stop container 900"}}), ""},
 		{"two were unreachable", check, hosts(report.HostUnreachable, report.HostOK, report.HostUnreachable), "phoenix check -i 'my hosts.yaml' --limit pve1:pve3"},
 		{"something was refused", run, refused, ""},
 		{"the run was interrupted", interrupted, hosts(report.HostFailed), "phoenix check -i 'my hosts.yaml' --limit 'pve*'"},

@@ -10,6 +10,7 @@ import (
 	"phoenix/tasks"
 	"phoenix/tasks/kind/bootcheck"
 	"phoenix/tasks/kind/containers"
+	"phoenix/tasks/kind/gpus"
 	"phoenix/tasks/report"
 	"phoenix/tasks/report/term"
 )
@@ -187,7 +188,8 @@ func (t *text) earlier(e report.Earlier) string {
 }
 
 func (t *text) step(s report.Step) []string {
-	if s.ID == containers.StepID { // see containers
+	// What the cards of a check are is for phoenix gpus, and in the data.
+	if s.ID == containers.StepID || s.ID == gpus.StepID && t.report.Command == "check" { // see containers
 		s.Data = nil
 	}
 	if s.Status == tasks.StatusOK && len(s.Data) == 0 && len(s.Warnings) == 0 && t.verbosity < term.Steps {
@@ -273,6 +275,9 @@ func remains(s report.Step) string {
 		if len(s.Remaining.With(tasks.EffectReboot)) > 0 {
 			return "waits for a reboot:"
 		}
+		if strings.HasPrefix(s.Why, tasks.NoteByHand) {
+			break
+		}
 		return "waits for a restart:"
 	case tasks.CauseRefused:
 		return "left as it is:"
@@ -313,6 +318,9 @@ func (t *text) totals() {
 	if e := t.effects(); e != "" {
 		parts = append(parts, e)
 	}
+	if n := t.warnings(); n > 0 {
+		parts = append(parts, term.Count(n, "warning"))
+	}
 	parts = append(parts, term.Millis(r.DurationMS))
 	t.line(strings.Join(parts, " "+t.s.Dot()+" "))
 	switch {
@@ -325,6 +333,18 @@ func (t *text) totals() {
 	case !r.Finished:
 		t.line(t.s.Paint(term.Bad, "! the end of the run was not seen"))
 	}
+}
+
+// warnings counts those of all steps: where only the last lines are shown, nothing else
+// tells of them.
+func (t *text) warnings() int {
+	n := 0
+	for _, h := range t.report.Hosts {
+		for _, s := range h.Steps {
+			n += len(s.Warnings)
+		}
+	}
+	return n
 }
 
 // effects says what making the differences true would cost. What is restarted, for however
