@@ -73,6 +73,8 @@ type question struct {
 	// among picks the hosts that are asked from those selected, knowing all of the
 	// inventory; nil asks all that are selected.
 	among func(all, selected []*inventory.Host) ([]*inventory.Host, error)
+	// ledger adds to the answers who has which GPU by the configuration.
+	ledger bool
 }
 
 // ask puts a question to every selected host.
@@ -97,6 +99,9 @@ func (p *program) ask(g *cli, q question) error {
 	var work []assignment
 	for _, h := range hosts {
 		work = append(work, assignment{host: h, steps: append([]tasks.Step{step}, q.also...)})
+	}
+	if q.ledger {
+		q.amend = gpuLedger{fleet}.event
 	}
 	rec, err := p.carryOut(ctx, g, fleet, work, q.request)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"phoenix/agentlet/dist"
 	"phoenix/tasks"
 	"phoenix/tasks/gpufacts"
+	"phoenix/tasks/gpufacts/findings"
 	cards "phoenix/tasks/kind/gpus"
 	"phoenix/tasks/report"
 	"phoenix/tasks/report/term"
@@ -18,16 +19,19 @@ import (
 
 // gpusCmd is `phoenix gpus`.
 type gpusCmd struct {
-	Watch bool          `help:"Show them again and again, until Ctrl-C."`
-	Every time.Duration `default:"2s" placeholder:"DURATION" help:"With --watch: how often; 2s by default."`
-	Reach reach         `embed:""`
-	Out   output        `embed:""`
+	Watch bool           `help:"Show them again and again, until Ctrl-C."`
+	Every *time.Duration `placeholder:"DURATION" help:"With --watch: how often; 2s by default."`
+	Reach reach          `embed:""`
+	Out   output         `embed:""`
 }
 
 // Validate is called by kong.
 func (c *gpusCmd) Validate() error {
-	if c.Every < 500*time.Millisecond {
-		return &usageError{fmt.Sprintf("--every %s: is at least 500ms", c.Every)}
+	if c.Every != nil && *c.Every < 500*time.Millisecond {
+		return &usageError{fmt.Sprintf("--every %s: is at least 500ms", *c.Every)}
+	}
+	if c.Every != nil && *c.Every > 24*time.Hour {
+		return &usageError{fmt.Sprintf("--every %s: is at most 24h", *c.Every)}
 	}
 	if c.Watch && slices.ContainsFunc(c.Out.Output, func(v string) bool { return v != "text" }) {
 		return &usageError{"--watch shows text; leave it out to have the facts once, with -o json"}
@@ -40,9 +44,12 @@ func (c *gpusCmd) Run(p *program, g *cli) error {
 	if c.Watch {
 		return c.watch(p, g)
 	}
+	if _, env := p.lookup("PHOENIX_EVERY"); c.Every != nil && !env {
+		return &usageError{"--every is for --watch, and there is none"}
+	}
 	return p.ask(g, question{
 		request: request{command: "gpus", mode: tasks.ModeCheck, reach: &c.Reach, output: c.Out, table: p.gpuTable(c.Out)},
-		kind:    cards.Name, id: cards.Name + ":host", spec: gpuQuestion(),
+		kind:    cards.Name, id: gpuStep, spec: gpuQuestion(), ledger: true,
 	})
 }
 
@@ -59,31 +66,50 @@ func gpuQuestion() *cards.Spec {
 // gpuTable is how GPUs are shown: within the terminal's width where that is where they
 // go, and with every column elsewhere.
 func (p *program) gpuTable(o output) func(io.Writer, report.Report, term.Style) error {
-	columns := 0
-	if p.stdoutTTY && !slices.ContainsFunc(o.Output, func(v string) bool { return strings.HasPrefix(v, "text=") }) {
-		columns = p.columns()
-	}
+	columns := p.gpuColumns(o)
 	return func(w io.Writer, r report.Report, s term.Style) error { return gpuLines(w, r, s, columns) }
+}
+
+// gpuColumns is the width of the terminal that GPUs are shown on; 0 is no limit.
+func (p *program) gpuColumns(o output) int {
+	if !p.stdoutTTY || slices.ContainsFunc(o.Output, func(v string) bool { return strings.HasPrefix(v, "text=") }) {
+		return 0
+	}
+	return p.columns()
 }
 
 // gpuLines writes the GPUs of all hosts, grouped by host, the processes on each below it.
 // A columns of 0 is no limit.
 func gpuLines(w io.Writer, r report.Report, s term.Style, columns int) error {
+	return gpuSheetOf(r, s, nil).write(w, columns)
+}
+
+// gpuSheetOf is the sheet of a report. A mark is said of a host before all else, or, where
+// it has not told anything yet, in place of it.
+func gpuSheetOf(r report.Report, s term.Style, marks map[string]string) *gpuSheet {
 	t := &gpuSheet{style: s, all: gpuTotals{asked: len(r.Hosts)}}
 	for _, h := range r.Hosts {
-		name := s.Clean(h.Name)
+		name, mark := s.Clean(h.Name), marks[h.Name]
 		data, why := dataOf[gpufacts.Host](h)
+		if mark != "" && len(h.Steps) == 0 {
+			t.about(name, mark)
+			continue
+		}
 		if why != "" {
 			t.troubled(name, why)
 			t.about(name, string(h.Status))
 			continue
 		}
+		at := len(t.lines)
 		t.host(name, &data)
+		if mark != "" {
+			t.lines[at].text = mark + ": " + t.lines[at].text
+		}
 	}
 	if len(r.Hosts) > 1 {
 		t.about("fleet", t.all.text())
 	}
-	return t.write(w, columns)
+	return t
 }
 
 // gpuTotals adds up the cards of a host or of the fleet.
@@ -146,16 +172,7 @@ func (t *gpuTotals) text() string {
 }
 
 // counted is "1 GPU", "2 GPUs", "2 processes".
-func counted(n int, what string) string {
-	switch {
-	case n == 1:
-	case strings.HasSuffix(what, "s"):
-		what += "es"
-	default:
-		what += "s"
-	}
-	return fmt.Sprintf("%d %s", n, what)
-}
+func counted(n int, what string) string { return findings.Counted(uint64(max(n, 0)), what) }
 
 // usedOf is "24 MiB of 24.0 GiB".
 func usedOf(used, total uint64) string { return memorySize(used) + " of " + memorySize(total) }
@@ -168,9 +185,11 @@ func watts(milli int) int { return (milli + 500) / 1000 }
 // gpuState is what is wrong with a card, or special; "ok" where nothing is, and "?" where
 // nobody could tell.
 func gpuState(source string, g *gpufacts.GPU) (state string, role term.Role) {
-	switch faults := gpuFaults(g); {
-	case len(faults) > 0:
+	switch faults, worst := gpuFaults(g); {
+	case worst == gpufacts.SeverityCritical:
 		return strings.Join(faults, ", "), term.Bad
+	case len(faults) > 0:
+		return strings.Join(faults, ", "), term.Change
 	case source != gpufacts.SourceNVML && source != gpufacts.SourceSMI:
 		return "?", term.Change
 	case g.MIG != nil && g.MIG.Enabled:
@@ -179,30 +198,16 @@ func gpuState(source string, g *gpufacts.GPU) (state string, role term.Role) {
 	return "ok", term.Good
 }
 
-// gpuFaults are the faults of a card in a word or two each, the worst first.
-func gpuFaults(g *gpufacts.GPU) []string {
-	var faults []string
-	note := func(is bool, text string) {
-		if is {
-			faults = append(faults, text)
+// gpuFaults are the faults of a card in a word or two each, the worst first, as phoenix
+// check finds them.
+func gpuFaults(g *gpufacts.GPU) (words []string, worst gpufacts.Severity) {
+	list := findings.OfCard(g)
+	for _, f := range list {
+		if f.Severity != gpufacts.SeverityNote {
+			words = append(words, f.Word)
 		}
 	}
-	if g.Error != nil {
-		note(true, g.Error.Kind)
-	}
-	if r := g.RowRemapping; r != nil {
-		note(r.Failed, "row remapping failed")
-		note(r.Pending, "row remapping pending")
-	}
-	if r := g.RetiredPages; r != nil {
-		note(r.Pending != nil && *r.Pending, "page retirement pending")
-	}
-	if e := g.ECC; e != nil && e.Volatile != nil && e.Volatile.Uncorrected != nil {
-		note(*e.Volatile.Uncorrected > 0, counted(int(min(*e.Volatile.Uncorrected, 1<<30)), "ECC error"))
-	}
-	note(slices.Contains(g.ThrottleReasons, "hw_thermal_slowdown") || slices.Contains(g.ThrottleReasons, "sw_thermal_slowdown"), "thermal slowdown")
-	note(slices.Contains(g.ThrottleReasons, "hw_power_brake_slowdown"), "power brake")
-	return faults
+	return words, findings.Worst(list)
 }
 
 // gpuOwner is whom a process belongs to: the container or "host", the container inside

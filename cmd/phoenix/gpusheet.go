@@ -30,8 +30,11 @@ type gpuLine struct {
 
 // cardHeading names the columns of a card.
 func cardHeading() []string {
-	return []string{"GPU", "NAME", "UUID", "MEMORY", "UTIL", "TEMP", "POWER", "STATE", "CONTAINERS"}
+	return []string{"GPU", "NAME", "UUID", "MEMORY", "UTIL", "TEMP", "POWER", "STATE", "POLICY", "CONTAINERS"}
 }
+
+// policyColumn is there only where a card has a policy.
+const policyColumn = 8
 
 // stateColumn is where a card's state is.
 const stateColumn = 7
@@ -44,7 +47,7 @@ const (
 
 // cardDrop and processDrop are the columns that go where the terminal is too narrow, the
 // least important first.
-func cardDrop() []int    { return []int{2, 5, 6, 4, 1} }
+func cardDrop() []int    { return []int{2, 5, 6, 8, 1, 4} }
 func processDrop() []int { return []int{1} }
 
 func (t *gpuSheet) about(host, text string) {
@@ -68,9 +71,10 @@ func (t *gpuSheet) doubt(host, what string) {
 func (t *gpuSheet) host(name string, h *gpufacts.Host) {
 	t.all.hosts++
 	s := t.style
-	others := t.others(h)
+	others := h.All()[len(h.GPUs):]
 	if len(h.GPUs)+len(others) == 0 {
 		t.about(name, "no NVIDIA GPU")
+		t.ledger(name, h)
 		return
 	}
 	var sum gpuTotals
@@ -80,11 +84,12 @@ func (t *gpuSheet) host(name string, h *gpufacts.Host) {
 		sum.add(&h.GPUs[i])
 		t.card(name, h, &h.GPUs[i])
 	}
-	for _, c := range others {
+	for _, g := range others {
+		c := h.Card(g.PCIAddress)
 		sum.cards++
 		sum.unmeasured++
 		t.lines = append(t.lines, gpuLine{role: term.Change, card: []string{
-			"-", s.Clean(c.Address), "?", "?", "?", "?", "?", s.Clean("driver " + cmp.Or(c.Driver, "none")), t.assigned(h, c.Address),
+			"-", s.Clean(c.Address), "?", "?", "?", "?", "?", s.Clean("driver " + cmp.Or(c.Driver, "none")), "", t.shares(h, &gpufacts.GPU{Index: -1, PCIAddress: c.Address}),
 		}})
 	}
 	heading := sum.text()
@@ -96,6 +101,7 @@ func (t *gpuSheet) host(name string, h *gpufacts.Host) {
 	if h.Source != gpufacts.SourceNVML && h.Source != "" {
 		t.doubt(name, "the facts are those of "+sourceName(h.Source))
 	}
+	t.ledger(name, h)
 	for _, m := range h.Missed {
 		t.doubt(name, fmt.Sprintf("no facts from %s: %s: %s", sourceName(m.Source), m.Kind, m.Text))
 	}
@@ -113,23 +119,20 @@ func sourceName(source string) string {
 	return cmp.Or(names[source], source)
 }
 
-// others are the cards that the source of the facts has not told of.
-func (t *gpuSheet) others(h *gpufacts.Host) []gpufacts.Card {
-	return slices.DeleteFunc(slices.Clone(h.Cards), func(c gpufacts.Card) bool {
-		return slices.ContainsFunc(h.GPUs, func(g gpufacts.GPU) bool { return g.PCIAddress == c.Address })
-	})
-}
-
 // card adds a card with what runs on it.
 func (t *gpuSheet) card(host string, h *gpufacts.Host, g *gpufacts.GPU) {
 	s := t.style
 	state, role := gpuState(h.Source, g)
 	if c := h.Card(g.PCIAddress); c != nil && c.Driver != "nvidia" && role != term.Bad {
 		state, role = "driver "+cmp.Or(c.Driver, "none"), term.Change
+		unloaded := func(m gpufacts.Missed) bool { return m.Kind == gpufacts.KindDriverNotLoaded }
+		if c.Driver == "" && slices.ContainsFunc(h.Missed, unloaded) {
+			state = gpufacts.KindDriverNotLoaded
+		}
 	}
 	t.lines = append(t.lines, gpuLine{role: role, card: []string{
 		strconv.Itoa(g.Index), s.Clean(known(cmp.Or(g.Name, g.PCIID))), s.Clean(known(shortUUID(g.UUID))),
-		cardMemory(g.Memory), cardUse(g.Utilization), cardTemperature(g.Temperature), cardPower(g.Power), s.Clean(state), t.assigned(h, g.PCIAddress),
+		cardMemory(g.Memory), cardUse(g.Utilization), cardTemperature(g.Temperature), cardPower(g.Power), s.Clean(state), policyOf(h, g), t.shares(h, g),
 	}})
 	if g.Error != nil {
 		t.troubled(host, fmt.Sprintf("GPU %d: %s: %s", g.Index, g.Error.Kind, g.Error.Text))
@@ -138,11 +141,7 @@ func (t *gpuSheet) card(host string, h *gpufacts.Host, g *gpufacts.GPU) {
 		t.doubt(host, fmt.Sprintf("GPU %d: %s: %s: %s", g.Index, e.Group, e.Kind, e.Text))
 	}
 	if g.MIG != nil {
-		for _, i := range g.MIG.Instances {
-			t.lines = append(t.lines, gpuLine{process: []string{
-				"MIG " + s.Clean(known(i.Profile)), "-", s.Clean(known(shortUUID(i.UUID))), cardMemory(i.Memory),
-			}})
-		}
+		t.instances(host, h, g)
 	}
 	for _, p := range g.Processes {
 		who, inner, process := gpuOwner(s, h, p.PID)
@@ -151,6 +150,25 @@ func (t *gpuSheet) card(host string, h *gpufacts.Host, g *gpufacts.GPU) {
 			memory = memorySize(*p.Memory)
 		}
 		t.lines = append(t.lines, gpuLine{process: []string{who, inner, process, memory}})
+	}
+}
+
+// instances adds the instances of a divided card with the containers that have them.
+func (t *gpuSheet) instances(host string, h *gpufacts.Host, g *gpufacts.GPU) {
+	s, unsized := t.style, false
+	for k := range g.MIG.Instances {
+		i := &g.MIG.Instances[k]
+		unsized = unsized || i.Memory == nil
+		var names []string
+		for _, id := range h.Holders(g, i) {
+			names = append(names, container(s, h, id))
+		}
+		t.lines = append(t.lines, gpuLine{process: []string{
+			"MIG " + s.Clean(known(i.Profile)), cmp.Or(strings.Join(names, ", "), "-"), s.Clean(known(shortUUID(i.UUID))), cardMemory(i.Memory),
+		}})
+	}
+	if unsized {
+		t.doubt(host, fmt.Sprintf("GPU %d: the driver does not tell the memory of each of its MIG instances", g.Index))
 	}
 }
 
@@ -207,6 +225,14 @@ func (t *gpuSheet) write(w io.Writer, columns int) error {
 			processes = append(processes, l.process)
 		}
 	}
+	if !slices.ContainsFunc(cards[1:], func(row []string) bool { return row[policyColumn] != "" }) {
+		cards[0][policyColumn] = ""
+	}
+	for _, row := range cards {
+		if cards[0][policyColumn] != "" && row[policyColumn] == "" {
+			row[policyColumn] = "-"
+		}
+	}
 	card := fitColumns(cards, cardDrop(), columns, len(cardIndent))
 	process := fitColumns(processes, processDrop(), columns, len(processIndent))
 	var out []string
@@ -223,7 +249,9 @@ func (t *gpuSheet) write(w io.Writer, columns int) error {
 			out = append(out, t.line(l, columns))
 		}
 	}
-	out = append(out, t.troubles...)
+	for _, trouble := range t.troubles {
+		out = append(out, t.wrapped(trouble, columns)...)
+	}
 	for _, line := range out {
 		if _, err := fmt.Fprintln(w, line); err != nil {
 			return err
@@ -232,13 +260,38 @@ func (t *gpuSheet) write(w io.Writer, columns int) error {
 	return nil
 }
 
+// wrapped is a line about a trouble within that many columns. A word that is longer than a
+// line is cut: on a terminal, a row more would be one that nobody has counted.
+func (t *gpuSheet) wrapped(line string, columns int) []string {
+	out := term.Wrap(line, columns)
+	for i := range out {
+		if columns > 0 && term.Width(unpainted(out[i])) > columns {
+			out[i] = t.style.Fit(unpainted(out[i]), columns, false)
+		}
+	}
+	return out
+}
+
+// unpainted is a line without what Style.Paint puts around its parts.
+func unpainted(line string) string {
+	before, after, painted := strings.Cut(line, "\x1b[")
+	for painted {
+		_, after, _ = strings.Cut(after, "m")
+		var next string
+		next, after, painted = strings.Cut(after, "\x1b[")
+		before += next
+	}
+	return before
+}
+
 // line is one about a host.
 func (t *gpuSheet) line(l gpuLine, columns int) string {
-	text := strings.Repeat(" ", columnGap) + l.text
+	host, text := l.host, strings.Repeat(" ", columnGap)+l.text
 	if columns > 0 {
-		text = t.style.Fit(text, columns-term.Width(l.host), false)
+		host = t.style.Fit(host, columns, false)
+		text = t.style.Fit(text, columns-term.Width(host), false)
 	}
-	return t.style.Paint(term.Strong, l.host) + text
+	return t.style.Paint(term.Strong, host) + text
 }
 
 // fitColumns is the width of each column; 0 for those that are left out.

@@ -333,9 +333,12 @@ func (p *program) warn(text string) { fmt.Fprintf(p.stderr, "phoenix: warning: %
 // carryOut sends every host its job and follows them all. The recording it returns
 // is to be finished.
 func (p *program) carryOut(ctx context.Context, g *cli, inv *inventory.Fleet, work []assignment, r request) (*recording, error) {
-	values, err := p.resolve(ctx, inv, work)
-	if err != nil {
-		return nil, err
+	values := r.values
+	if values == nil {
+		var err error
+		if values, err = p.resolve(ctx, inv, work); err != nil {
+			return nil, err
+		}
 	}
 	var names []string
 	for _, a := range work {
@@ -352,7 +355,7 @@ func (p *program) carryOut(ctx context.Context, g *cli, inv *inventory.Fleet, wo
 			consent := r.consent
 			consent.Destroy, consent.Wipe = slices.Concat(consent.Destroy, a.agreed.Destroy), slices.Concat(consent.Wipe, a.agreed.Wipe)
 			consent.Reboot = consent.Reboot || a.agreed.Reboot
-			hosts = append(hosts, fleet.Host{Target: target(a.host, r.reach, values), Job: tasks.Job{
+			hosts = append(hosts, fleet.Host{Target: target(a.host, r.reach, values), GPUPolicy: a.host.GPUPolicy, GPUBudget: gpuBudget(a.host), GPUGiven: gpuGiven(a.host), Job: tasks.Job{
 				RunID: id, Operator: p.operator, Mode: r.mode, Steps: untagged(a.steps), Limits: a.limits, Secrets: pick(values, a.secrets),
 				Consent: consent, StepTimeoutS: int(r.reach.StepTimeout.Seconds()),
 				QuietAfterS: a.host.QuietAfterS,
@@ -373,10 +376,10 @@ func (rec *recording) run(req request, work []assignment, jobs func(work []assig
 			rec.stream.Emit(report.Event{Host: host, Note: &report.Note{Level: report.NoteInfo, Text: "uploading " + program}})
 		}})
 	}
-	dialer := rec.p.dialer(r, func(w string) { rec.note(report.NoteWarning, w) }, rec.ask())
+	dialer := rec.p.dialer(r, func(w string) { rec.note(report.NoteWarning, w) }, req.answered.before(rec.ask()))
 	defer dialer.Close()
 	f := fleet.Fleet{
-		Dialer: dialer, Start: start, Emit: rec.stream.Emit, Forks: r.Forks,
+		Dialer: dialer, Start: start, Emit: req.amended(rec.stream.Emit), Forks: r.Forks,
 		HostTimeout: r.HostTimeout, MaxFailures: r.MaxFailures, Interrupt: rec.intr.Interrupt, Now: rec.p.now,
 	}
 	tell := fmt.Sprintf("--timeout %s was reached", r.Timeout)

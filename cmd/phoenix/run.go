@@ -11,6 +11,7 @@ import (
 	"phoenix/inventory"
 	"phoenix/inventory/plan"
 	"phoenix/tasks"
+	cards "phoenix/tasks/kind/gpus"
 	"phoenix/tasks/kind/reboot"
 	"phoenix/tasks/report"
 	"phoenix/tasks/report/term"
@@ -57,7 +58,7 @@ type checkCmd struct {
 // Run is called by kong.
 func (c *checkCmd) Run(p *program, g *cli) error {
 	return p.converge(g, request{
-		command: "check", mode: tasks.ModeCheck, boot: c.Boot, selection: c.Selection, reach: &c.Reach, output: c.Out,
+		command: "check", mode: tasks.ModeCheck, boot: c.Boot, cards: gpuQuestion(), selection: c.Selection, reach: &c.Reach, output: c.Out,
 		consent: tasks.Consent{Restart: true}, // as a run without further flags
 	})
 }
@@ -68,7 +69,9 @@ type request struct {
 	mode    tasks.Mode
 	dryRun  bool
 	// boot asks also what would start after a reboot.
-	boot      bool
+	boot bool
+	// cards asks also how the cards of hosts that have some to manage are; nil does not.
+	cards     *cards.Spec
 	selection selection
 	reach     *reach
 	output    output
@@ -83,6 +86,26 @@ type request struct {
 	table func(io.Writer, report.Report, term.Style) error
 	// watch, when set, sees every event as well.
 	watch report.Sink
+	// amend, when set, adds to what a host answered what the configuration says of it.
+	amend func(host string, e tasks.Event) tasks.Event
+	// values are the secrets of the work, where they were resolved before; answered is what
+	// the operator was asked for then.
+	values   map[string]string
+	answered *answers
+}
+
+// amended is emit behind amend.
+func (r request) amended(emit func(report.Event)) func(report.Event) {
+	if r.amend == nil {
+		return emit
+	}
+	return func(e report.Event) {
+		if e.Step != nil && e.Step.Result != nil {
+			step := r.amend(e.Host, *e.Step)
+			e.Step = &step
+		}
+		emit(e)
+	}
 }
 
 // converge plans every selected host from its configuration and carries it out.
@@ -101,6 +124,13 @@ func (p *program) converge(g *cli, r request) error {
 		return err
 	}
 	if err := r.pointless(work); err != nil {
+		return err
+	}
+	chosen, err := p.chooseGPUs(ctx, g, fleet, work, &r)
+	if err == nil && chosen {
+		work, err = p.plan(hosts, r)
+	}
+	if err != nil {
 		return err
 	}
 	rec, err := p.carryOut(ctx, g, fleet, work, r)
@@ -147,7 +177,7 @@ func (r request) pointless(work []assignment) error {
 // that the report names them.
 func (p *program) plan(hosts []*inventory.Host, r request) ([]assignment, error) {
 	s := r.selection
-	sel := plan.Selection{Tags: s.Tags, SkipTags: s.SkipTags, Boot: r.boot}
+	sel := plan.Selection{Tags: s.Tags, SkipTags: s.SkipTags, Boot: r.boot, GPUs: r.cards}
 	faults := []error{sel.Validate(hosts)}
 	var work []assignment
 	var steps [][]tasks.Step
