@@ -85,14 +85,15 @@ phoenix check -q "$@"
 	finish(t, cmd).want(t, 0).says(t, "1 host: 1 changed", "1 host: 1 ok")
 }
 
-// labOf is the inventory of an example for simulated hosts.
+// labOf is the inventory of an example for simulated hosts, in a copy of its folder: a run
+// keeps there which GPUs it chose.
 func labOf(t *testing.T, name string) string {
 	t.Helper()
-	path, err := filepath.Abs(repositoryRoot + "/examples/" + name + "/lab.yaml")
-	if err != nil {
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(repositoryRoot+"/examples/"+name)); err != nil {
 		t.Fatal(err)
 	}
-	return path
+	return filepath.Join(dir, "lab.yaml")
 }
 
 func TestContainersOfTheExamplesOnServers(t *testing.T) {
@@ -104,8 +105,9 @@ func TestContainersOfTheExamplesOnServers(t *testing.T) {
 			r.inventory(t, "")
 			r.write(t, "hypervisor.json", `{"version": 1}`)
 			r.write(t, "lxc.json", `{"version": 1}`)
+			lab := labOf(t, name)
 			do := func(verb string, flags ...string) outcome {
-				return r.phoenix(t, slices.Concat([]string{verb, "-i", "hosts.yaml", "-i", labOf(t, name), "-o", "json"}, flags)...)
+				return r.phoenix(t, slices.Concat([]string{verb, "-i", "hosts.yaml", "-i", lab, "-o", "json"}, flags)...)
 			}
 			before := r.digests(t)
 			do("check").want(t, 2)

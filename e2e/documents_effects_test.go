@@ -73,7 +73,7 @@ exec phoenix check -q --tags lxc -o json
 	// tests have those.
 	unseen := " container.template container.template_storage container.profiles container.host container.depends_on container.restart " +
 		"container.clone_from_ctid container.clone_mode container.clone_from_snapshot container.is_template container.template_snapshot_name " +
-		"container.pct_options container.rootfs container.network_config container.firewall container.mount_points container.volumes container.devices container.gpu_assignment " +
+		"container.pct_options container.rootfs container.network_config container.firewall container.mount_points container.volumes container.devices container.gpu_assignment container.gpu_memory_gb " +
 		"container.snapshot_before_change container.rollback_on_failure container.enable_lifecycle_snapshots container.snapshot_retention container.remove_failed " +
 		"container.health_checks device.group " +
 		"container.features container.packages container.files container.application_script container.portainer_role container.base_setup container.docker " +

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -125,18 +126,24 @@ func TestConfigurationInDocumentsValidates(t *testing.T) {
 func validates(t *testing.T, files map[string]string) {
 	dir := t.TempDir()
 	for name, text := range files {
-		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		writeIn(t, dir, name, text)
 	}
 	// Entries that an inventory places, and an LXC file that is only a stub.
 	if files["phoenix_lxc_configs.json"] == stubs()["phoenix_lxc_configs.json"] {
 		writePlaced(t, dir, files["hosts.yaml"])
 	}
 	finish(t, documentCommand(t.Context(), dir, "phoenix", "validate")).want(t, 0)
+}
+
+func writeIn(t *testing.T, dir, name, text string) {
+	t.Helper()
+	file := filepath.Join(dir, name)
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // writePlaced gives an LXC file the entries that `containers: [900-903, 950]` names.
@@ -216,21 +223,27 @@ func TestTheDemoShowsWhatItSays(t *testing.T) {
 }
 
 // TestCommandsInDocumentsBehaveAsShown carries out the blocks marked "console run"
-// of each document, one after the other, in one lab.
+// of each document, one after the other, in one lab. The first may say what lab,
+// "console run --gpus 2"; the files of the blocks before it are then those of the lab.
 func TestCommandsInDocumentsBehaveAsShown(t *testing.T) {
 	ran := 0
 	for _, d := range readDocuments(t) {
 		var shown []shownCommand
+		var options []string
+		files := map[string]string{}
 		for _, b := range d.blocks {
-			if b.info == "console run" {
-				shown = append(shown, parseConsole(t, d, b)...)
+			if _, file, is := strings.Cut(b.info, "jsonc "); is && len(shown) == 0 {
+				files[file] = b.text
+			}
+			if words := strings.Fields(b.info); b.info == "console run" || len(shown) == 0 && len(words) > 2 && words[0] == "console" && words[1] == "run" {
+				shown, options = append(shown, parseConsole(t, d, b)...), append(options, words[2:]...)
 			} else if strings.HasPrefix(b.info, "console") {
 				t.Errorf("%s: a console block is to be marked \"console run\", not %q", d.at(b), b.info)
 			}
 		}
 		if len(shown) > 0 {
 			ran += len(shown)
-			t.Run(d.path, func(t *testing.T) { behaveAsShown(t, shown) })
+			t.Run(d.path, func(t *testing.T) { behaveAsShown(t, shown, options, files) })
 		}
 	}
 	if ran < 10 {
@@ -262,8 +275,8 @@ func parseConsole(t *testing.T, d document, b block) []shownCommand {
 }
 
 // behaveAsShown runs all commands in one shell in a lab, both streams together, and
-// compares what each printed.
-func behaveAsShown(t *testing.T, shown []shownCommand) {
+// compares what each printed. The files are there before the lab where it has options.
+func behaveAsShown(t *testing.T, shown []shownCommand, options []string, files map[string]string) {
 	const mark = "\x1d"
 	var script strings.Builder
 	script.WriteString("exec 2>&1\nrc=0\n")
@@ -274,9 +287,15 @@ func behaveAsShown(t *testing.T, shown []shownCommand) {
 	if err := os.WriteFile(filepath.Join(dir, "script"), []byte(script.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	for name, text := range files {
+		if len(options) > 0 {
+			writeIn(t, filepath.Join(dir, "lab"), name, text)
+		}
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	o := finish(t, documentCommand(ctx, dir, "phoenix", "lab", "--dir", "lab", "--", "bash", "../script"))
+	argv := slices.Concat([]string{"phoenix", "lab", "--dir", "lab"}, options, []string{"--", "bash", "../script"})
+	o := finish(t, documentCommand(ctx, dir, argv...))
 	parts := strings.Split(o.stdout, mark)
 	if len(parts) != len(shown)+1 {
 		t.Fatalf("%d of %d commands were carried out\nstdout:\n%s\nstderr:\n%s", len(parts)-1, len(shown), o.stdout, o.stderr)

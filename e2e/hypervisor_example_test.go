@@ -122,6 +122,7 @@ func notByHand() map[string]string {
 		"version": "is about the file", "apt.cache_max_age_s": "says how", "apt.lock_timeout_s": "says how",
 		"network.confirm_timeout_s": "says how", "firewall.confirm_timeout_s": "says how",
 		"nvidia.install": "says how", "nvidia.runfile.url": "says how", "nvidia.runfile.sha256": "says how",
+		"nvidia.gpu_policy": "is a rule for containers", "nvidia.gpus.1.policy": "is a rule for containers", "nvidia.mig.0": "is so of a card that has no MIG",
 		"steps.vzdump.needs": "says when", "steps.vzdump.timeout_s": "says how", "steps.vzdump.interpreter": "says how",
 		"templates.0.storage": "says where", "templates.1.storage": "says where",
 		"users.ann.pve.realm": "is part of the name", "users.audit.pve.realm": "is part of the name",

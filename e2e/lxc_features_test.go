@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"phoenix/e2e/realhost"
 	"phoenix/tasks/dpkg"
 )
 
@@ -92,7 +93,7 @@ echo "$PHOENIX_TEXT" > /opt/compose/web/index.html
 
 func TestRealFeatures(t *testing.T) {
 	t.Parallel()
-	r := newContainerRig(t)
+	r := newContainerRig(t, realhost.Options{})
 	if err := os.MkdirAll(filepath.Join(r.home, "features/page"), 0o755); err != nil {
 		t.Fatal(err)
 	}

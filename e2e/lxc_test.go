@@ -13,7 +13,7 @@ import (
 )
 
 // newContainerRig is one host that runs real containers.
-func newContainerRig(t *testing.T) *rig {
+func newContainerRig(t *testing.T, o realhost.Options) *rig {
 	t.Helper()
 	made, err := exec.CommandContext(t.Context(), "./lxc-template.sh").Output()
 	if err != nil {
@@ -25,7 +25,8 @@ func newContainerRig(t *testing.T) *rig {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build pct: %v: %s", err, out)
 	}
-	r := newRig(t, 1, realhost.Options{Template: strings.TrimSpace(string(made)), Programs: []string{pct}})
+	o.Template, o.Programs = strings.TrimSpace(string(made)), []string{pct}
+	r := newRig(t, 1, o)
 	r.inventory(t, "")
 	r.write(t, "hypervisor.json", `{"version": 1, "storage": { "tank": { "type": "dir", "path": "/srv/tank", "content": ["rootdir", "images"] } }}`)
 	return r
@@ -96,7 +97,7 @@ const realContainers = `{
 
 func TestRealContainers(t *testing.T) {
 	t.Parallel()
-	r := newContainerRig(t)
+	r := newContainerRig(t, realhost.Options{})
 	r.write(t, "lxc.json", realContainers)
 	r.phoenix(t, "check").want(t, 2)
 	r.phoenix(t, "run").want(t, 0)

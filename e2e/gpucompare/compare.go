@@ -119,7 +119,7 @@ func texts(g gpufacts.GPU, e element) []line {
 		if g.ECC != nil {
 			ecc = *g.ECC
 		}
-		all = append(all, [3]string{"ecc", enabled(&ecc.Enabled), e.at("ecc_mode/current_ecc")}, [3]string{"ecc pending", enabled(&ecc.Pending), e.at("ecc_mode/pending_ecc")})
+		all = append(all, [3]string{"ecc", enabled(&ecc.Enabled), e.at("ecc_mode/current_ecc")}, [3]string{"ecc pending", enabled(ecc.Pending), e.at("ecc_mode/pending_ecc")})
 	}
 	if g.MIG != nil {
 		all = append(all, [3]string{"mig", enabled(&g.MIG.Enabled), e.at("mig_mode/current_mig")},
@@ -128,8 +128,8 @@ func texts(g gpufacts.GPU, e element) []line {
 	if r := g.RowRemapping; r != nil {
 		all = append(all, [3]string{"rows corrected", strconv.Itoa(r.Corrected), e.at("remapped_rows/remapped_row_corr")},
 			[3]string{"rows uncorrected", strconv.Itoa(r.Uncorrected), e.at("remapped_rows/remapped_row_unc")},
-			[3]string{"rows pending", yes(r.Pending), e.at("remapped_rows/remapped_row_pending")},
-			[3]string{"rows failed", yes(r.Failed), e.at("remapped_rows/remapped_row_failure")})
+			[3]string{"rows pending", yes(r.Pending != nil && *r.Pending), e.at("remapped_rows/remapped_row_pending")},
+			[3]string{"rows failed", yes(r.Failed != nil && *r.Failed), e.at("remapped_rows/remapped_row_failure")})
 	}
 	lines := make([]line, len(all))
 	for i, f := range all {

@@ -4,13 +4,15 @@
 
 /*
  * A stand-in for NVIDIA's libnvidia-ml.so.1: the functions that the probe
- * (cmd/agentlet-nvml) calls, answered from a text file instead of from cards.
+ * (cmd/agentlet-nvml) calls, answered from a JSON file instead of from cards:
  *
- * PHOENIX_NVML_FAKE names the file, which package nvmlfake writes: a word and its value
- * on each line. Lines before the first "gpu" are of the driver; those after a "gpu" are
- * of that card, those after a "mig" of that instance of it. What has no line  is not
- * supported. "fault FUNCTION CODE" has a function return an NVML error, or with "hang",
- * "abort" and "segv" in place of the code, do that.
+ *   {"driver": ["driver 550.54.15"], "gpus": [{"facts": ["name NVIDIA L4"], "instances": [["gi 1"]]}]}
+ *
+ * PHOENIX_NVML_FAKE names the file, which package nvmlfake writes. Where no such variable
+ * is left, as on a host whose helper starts every program with an environment of its own,
+ * it is /etc/nvmlfake. Each text is a word and its value, of the driver, of a card, or of
+ * an instance of it. What has none is not supported. "fault FUNCTION CODE" has a function
+ * return an NVML error, or with "hang", "abort" and "segv" in place of the code, do that.
  *
  * With -DNVMLFAKE_OLD it has none of the functions that came after driver 418: the
  * library of an old driver. The types and numbers are those of go-nvml's nvml.h.
@@ -39,35 +41,66 @@ struct nvmlDevice_st {
 static struct nvmlDevice_st driver, cards[CARDS];
 static int card_count;
 
-static void load(void)
+static const char *file(void)
 {
     const char *path = getenv("PHOENIX_NVML_FAKE");
-    FILE *f = path ? fopen(path, "r") : NULL;
+    return path ? path : "/etc/nvmlfake";
+}
+
+/* A text of the file, behind its first quotation mark. */
+static char *quoted(FILE *f)
+{
+    char text[1024];
+    size_t n = 0;
+    int c;
+
+    while ((c = fgetc(f)) != EOF && c != '"') {
+        if (c == '\\')
+            c = fgetc(f);
+        if (n < sizeof text - 1)
+            text[n++] = c;
+    }
+    text[n] = 0;
+    return strdup(text);
+}
+
+/* Reads the file. A text in a list is a fact, any other a key; an object in a list is a
+ * card, a list in a list an instance of it. */
+static void load(void)
+{
+    FILE *f = fopen(file(), "r");
     struct nvmlDevice_st *at = &driver, *card = NULL;
-    char line[1024];
+    char open[16] = "";
+    int depth = 0, c;
 
     memset(&driver, 0, sizeof driver);
     memset(cards, 0, sizeof cards);
     card_count = 0;
     if (!f)
         return;
-    while (fgets(line, sizeof line, f)) {
-        line[strcspn(line, "\n")] = 0;
-        if (!strcmp(line, "gpu") && card_count < CARDS) {
+    while ((c = fgetc(f)) != EOF) {
+        int listed = depth > 0 && open[depth - 1] == '[';
+        if (c == '"') {
+            char *text = quoted(f);
+            if (listed && at->count < LINES)
+                at->lines[at->count++] = text;
+        } else if (c == '{' && listed && card_count < CARDS) {
             card = at = &cards[card_count];
             card->index = card_count++;
-        } else if (!strcmp(line, "mig") && card && card->instance_count < INSTANCES) {
+        } else if (c == '[' && listed && card && card->instance_count < INSTANCES) {
             at = calloc(1, sizeof *at);
             at->parent = card;
             card->instances[card->instance_count++] = at;
-        } else if (at->count < LINES) {
-            at->lines[at->count++] = strdup(line);
         }
+        if ((c == '{' || c == '[') && depth < (int)sizeof open)
+            open[depth++] = c;
+        else if ((c == '}' || c == ']') && depth > 0)
+            depth--;
     }
     fclose(f);
 }
 
-/* The value of the nth line with a word, or NULL. */
+/* The value of the nth text with a word, or NULL. */
 static const char *nth(const struct nvmlDevice_st *d, const char *word, int n)
 {
     size_t len = strlen(word);
@@ -150,7 +183,7 @@ static nvmlReturn_t init(const char *function)
     char path[1024];
     FILE *f;
     load();
-    snprintf(path, sizeof path, "%s.inits", getenv("PHOENIX_NVML_FAKE") ? getenv("PHOENIX_NVML_FAKE") : "/dev/null");
+    snprintf(path, sizeof path, "%s.inits", file());
     if ((f = fopen(path, "a"))) {
         fputs("init\n", f);
         fclose(f);

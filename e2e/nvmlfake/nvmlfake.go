@@ -9,6 +9,7 @@ package nvmlfake
 import (
 	"context"
 	_ "embed"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -59,36 +60,25 @@ func Build(ctx context.Context, dir string, r Release) error {
 // Machine is one with simulated cards.
 type Machine struct {
 	// Lines of the driver: "driver 550.54.15", "cuda 12040", "fault nvmlInit_v2 18".
-	Lines []string
-	Cards []Card
+	Lines []string `json:"driver"`
+	Cards []Card   `json:"gpus"`
 }
 
 // Card is a simulated one.
 type Card struct {
 	// Lines of the card, as nvml.c documents them: "name NVIDIA L4", "lost now",
 	// "fault nvmlDeviceGetPowerUsage hang".
-	Lines []string
+	Lines []string `json:"facts"`
 	// Instances are the lines of each MIG instance: "gi 1", "uuid MIG-…".
-	Instances [][]string
+	Instances [][]string `json:"instances,omitempty"`
 }
 
-// Write writes the file that the library reads at its next nvmlInit or
+// Write writes the file, in JSON, that the library reads at its next nvmlInit or
 // nvmlDeviceGetCount.
 func (m Machine) Write(path string) error {
-	var b strings.Builder
-	put := func(lines []string) {
-		for _, l := range lines {
-			b.WriteString(l + "\n")
-		}
+	data, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return err
 	}
-	put(m.Lines)
-	for _, c := range m.Cards {
-		b.WriteString("gpu\n")
-		put(c.Lines)
-		for _, i := range c.Instances {
-			b.WriteString("mig\n")
-			put(i)
-		}
-	}
-	return os.WriteFile(path, []byte(b.String()), 0o644)
+	return os.WriteFile(path, append(data, '\n'), 0o644)
 }

@@ -75,7 +75,7 @@ func (lxc) Configure(id int) error {
 	if err != nil {
 		return err
 	}
-	text, err := translate(id, options, raw)
+	text, err := translate(id, options, raw, lookAt)
 	if err != nil {
 		return err
 	}
@@ -99,6 +99,9 @@ func (l lxc) Start(id int) error {
 		if err := give(filepath.Join(dir(id), "rootfs"), "etc", "root", "proc"); err != nil {
 			return err
 		}
+	}
+	if err := makeNodes(id, options); err != nil {
+		return err
 	}
 	if err := l.Configure(id); err != nil {
 		return err

@@ -12,8 +12,9 @@ import (
 const shared = "/usr/share/lxc/config/"
 
 // translate says in LXC's words what a container is like, as update_lxc_config of
-// pve-container 5.3.5 does. A kernel without AppArmor has no profile to give it.
-func translate(id int, options map[string]string, raw []pve.RawOption) (string, error) {
+// pve-container 5.3.5 does; look tells what a device node is. A kernel without AppArmor
+// has no profile to give it.
+func translate(id int, options map[string]string, raw []pve.RawOption, look func(string) (node, error)) (string, error) {
 	var b strings.Builder
 	line := func(key, format string, args ...any) { fmt.Fprintf(&b, key+" = "+format+"\n", args...) }
 	line("lxc.include", shared+"common.conf")
@@ -32,6 +33,9 @@ func translate(id int, options map[string]string, raw []pve.RawOption) (string, 
 	}
 	if on("fuse") {
 		line("lxc.mount.entry", "/dev/fuse dev/fuse none bind,create=file 0 0")
+	}
+	if err := permit(line, id, options, look); err != nil {
+		return "", err
 	}
 	line("lxc.apparmor.profile", "unchanged")
 	line("lxc.arch", "%s", options["arch"])
@@ -78,7 +82,7 @@ func interfaces(line func(key, format string, args ...any), id int, options map[
 	return nil
 }
 
-// mounts writes mount points and devices.
+// mounts writes mount points.
 func mounts(line func(key, format string, args ...any), id int, options map[string]string) error {
 	for _, key := range pve.IndexedKeys(options, "mp") {
 		p, err := pve.ParsePropertyString(options[key], "volume")
@@ -95,14 +99,6 @@ func mounts(line func(key, format string, args ...any), id int, options map[stri
 			how += ",ro"
 		}
 		line("lxc.mount.entry", "%s %s none %s 0 0", source, strings.TrimPrefix(target, "/"), how)
-	}
-	for _, key := range pve.IndexedKeys(options, "dev") {
-		p, err := pve.ParsePropertyString(options[key], "path")
-		if err != nil {
-			return err
-		}
-		node, _ := p.Get("path")
-		line("lxc.mount.entry", "%s %s none bind,create=file 0 0", node, strings.TrimPrefix(node, "/"))
 	}
 	return nil
 }

@@ -23,7 +23,7 @@ const bin = "/usr/local/sbin"
 
 // tools are the programs that a Proxmox host has and the machine below may lack,
 // or that would act on the real machine.
-const tools = "pct pvesm pveam pvesh pveum pveversion apt-get apt-mark apt-cache dpkg dpkg-query zpool zfs wipefs pve-firewall exportfs testparm smbcontrol smbpasswd pdbedit systemctl systemd-run timedatectl hostnamectl ifreload ifquery iptables locale locale-gen update-locale lxc-attach lxc-info modprobe modinfo sysctl update-initramfs update-grub proxmox-boot-tool dkms nvidia-modprobe nvidia-installer curl"
+const tools = "pct pvesm pveam pvesh pveum pveversion apt-get apt-mark apt-cache dpkg dpkg-query zpool zfs wipefs pve-firewall exportfs testparm smbcontrol smbpasswd pdbedit systemctl systemd-run timedatectl hostnamectl ifreload ifquery iptables locale locale-gen update-locale lxc-attach lxc-info modprobe modinfo sysctl update-initramfs update-grub proxmox-boot-tool dkms nvidia-modprobe nvidia-smi nvidia-installer curl"
 
 func main() {
 	if err := run(); err != nil {
@@ -48,8 +48,28 @@ func run() error {
 	if argv[0] == "systemd-run" {
 		return leaveRunning(argv[1:])
 	}
-	os.Exit(m.Exec(ctx, argv, sim.Streams{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}))
+	code := m.Exec(ctx, argv, sim.Streams{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr})
+	makeDevices(m)
+	os.Exit(code)
 	return nil
+}
+
+// makeDevices makes real device nodes of the simulated ones of NVIDIA's cards, which are
+// empty files: the machine's own stat tells of their numbers. Where that may not be done,
+// they stay files.
+func makeDevices(m *sim.Machine) {
+	names, _ := filepath.Glob("/dev/nvidia*") // the pattern is good
+	for _, name := range names {
+		info, err := os.Lstat(name)
+		if err != nil || !info.Mode().IsRegular() || info.Size() > 0 {
+			continue
+		}
+		major, minor := m.Device(name, info.Mode())
+		made := name + ".new"
+		if syscall.Mknod(made, syscall.S_IFCHR|uint32(info.Mode().Perm()), major<<8|minor) == nil {
+			_ = os.Rename(made, name)
+		}
+	}
 }
 
 // endOthers ends every process of the host but its first, which is the SSH server that
@@ -105,5 +125,10 @@ func install(node string, gpus int) error {
 			return err
 		}
 	}
+	m, err := sim.Open("/", sim.Options{Seed: 1})
+	if err != nil {
+		return err
+	}
+	makeDevices(m)
 	return nil
 }

@@ -6,6 +6,9 @@
 // With Options.Wire each host has a network of its own as well, so that a change of it
 // really cuts the connection; the machine's own network is not touched.
 //
+// With Options.Cards a host has NVIDIA cards, as far as a machine can have them without a
+// driver: see layCards.
+//
 // With Options.Template a host runs real containers as well, by Debian's LXC: those of
 // e2e/pctlxc. They have the machine's kernel, memory for a disk, and a way out through
 // a process of slirp4netns. What no namespace takes away, the control groups, a process

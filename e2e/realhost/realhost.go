@@ -33,6 +33,9 @@ type Options struct {
 	Wire bool
 	// GPUs is the number of NVIDIA devices on each host.
 	GPUs int
+	// Cards is a folder of nvmlfake.Machine.Lay: each host gets the NVIDIA cards in it, as
+	// a loaded driver shows them, with real device nodes and a library that answers.
+	Cards string
 	// Template is an archive of a root file system for real containers, which each host
 	// then can run; it stands there as debian-12-standard. This goes with Wire: their
 	// network is behind the host's (see Bridge), and reaches what the machine reaches.
@@ -218,6 +221,8 @@ if [ -n "$simulator" ]; then
   NODE=$node GPUS=$GPUS chroot . /usr/local/sbin/pvesim --install
 fi
 if [ -n "$WIRE" ]; then mount -t proc proc proc; mount -t sysfs sysfs sys; fi
+if [ -n "$CARDS" ]; then
+` + layCards + `fi
 shift 3
 for program in "$@"; do cp --remove-destination "$program" usr/local/sbin/; done
 if [ -n "$TEMPLATE" ]; then
@@ -288,7 +293,7 @@ func (h *Host) start(ctx context.Context, f *Fleet, o Options) error {
 	}
 	h.cmd = exec.CommandContext(ctx, "unshare", append(args, o.Programs...)...)
 	h.cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "WIRE=" + onWire, fmt.Sprint("GPUS=", o.GPUs),
-		"TEMPLATE=" + o.Template, "LXC=" + lxcFolder, "ADDRESS=" + h.Address}
+		"TEMPLATE=" + o.Template, "CARDS=" + o.Cards, "LXC=" + lxcFolder, "ADDRESS=" + h.Address}
 	h.cmd.Stdout, h.cmd.Stderr = log, log
 	h.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if o.Template != "" {
