@@ -102,8 +102,8 @@ func offerOf(offers []*offer, name string) *offer {
 const nobody = 1 << 30
 
 // compose keeps the GPU instances of which everything is wanted and that at least so many
-// containers are given, puts what else is wanted
-// where there is room, and the rest into new ones.
+// containers are given, puts what else is wanted where there is room in those, and the
+// rest into new ones.
 func compose(now []*instance, want []string, least int) (p *plan, kept []*instance) {
 	p = &plan{}
 	left := append([]string(nil), want...)

@@ -16,9 +16,10 @@ const (
 	cardMark = "# card "
 )
 
-// The unit makes at boot what no instance outlives, and the nodes of unified memory, which
-// nvidia-smi does not make and every container with an instance has. A line that fails, as one of a card
-// that was taken out, keeps no other card from its own: a check tells what is missing.
+// The unit makes the instances, none of which outlives a boot, and the nodes of unified
+// memory, which nvidia-smi does not make and every container with an instance has. A line
+// that fails, as one of a card that was taken out, keeps no other card from its own: a
+// check tells what is missing.
 const (
 	unitHead = `# Written by phoenix.
 [Unit]
